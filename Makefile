@@ -1,0 +1,107 @@
+# The kit's front door. `make` alone lists what there is.
+PROFILE ?= demo
+NB ?=
+ARGS ?=
+export STANFORD_CARS
+export JUPYTER_PREFER_ENV_PATH = 1
+
+# An active conda environment made from environment.yml is used; otherwise .venv is made.
+ifeq ($(CONDA_DEFAULT_ENV),effnet)
+ENV := $(CONDA_PREFIX)
+else
+ENV := .venv
+endif
+PY := $(ENV)/bin/python
+READY := $(ENV)/.effnet-ready
+
+OUT := reports/$(PROFILE)
+NOTEBOOKS := $(basename $(notdir $(wildcard notebooks/[0-9]*.ipynb)))
+EXECUTED := $(NOTEBOOKS:%=$(OUT)/notebooks/%.ipynb)
+SOURCES := $(wildcard effnet/*.py effnet/*/*.py data/thesis/*.csv)
+SETTINGS := effnet/profiles/$(PROFILE).yaml
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help env reproduce grid report claims test lint lab run data check-data weights bench \
+        clean clean-cache FORCE
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PROFILE=smoke|demo|sample|thesis (now $(PROFILE)), STANFORD_CARS=<folder of real images>"
+
+env: $(READY) ## set up the environment (active conda environment effnet, else .venv)
+
+$(READY): pyproject.toml constraints.txt
+	@if [ "$(ENV)" = .venv ] && [ ! -x $(PY) ]; then \
+	  for p in python3 python3.13 python3.12 python3.11; do \
+	    if $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	      echo "making .venv with $$p"; $$p -m venv .venv && break; fi; done; \
+	  [ -x $(PY) ] || { echo "error: no Python 3.11 or later with the venv module was found" \
+	    "(tried python3, python3.13, python3.12, python3.11). Install one, then make again."; exit 1; }; fi
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+reproduce: $(READY) ## the profile's runs, every notebook, the report (PROFILE=demo)
+	@start=$$(date +%s); \
+	$(MAKE) --no-print-directory $(OUT)/index.html && \
+	echo "done in $$(( $$(date +%s) - start )) s: open $(OUT)/index.html (figures, tables and" \
+	  "runs are beside it)"
+
+grid: $(OUT)/grid.json ## train the profile's runs, without notebooks
+
+# The grid looks at content, not at times: it trains only what is missing. The data's place is an
+# input too.
+$(OUT)/.inputs: FORCE
+	@mkdir -p $(OUT); echo "$(STANFORD_CARS)" | cmp -s - $@ || echo "$(STANFORD_CARS)" > $@
+
+$(OUT)/grid.json: $(READY) $(SETTINGS) $(OUT)/.inputs $(SOURCES)
+	$(PY) -m effnet.grid $(PROFILE)
+
+$(OUT)/notebooks/%.ipynb: notebooks/%.ipynb $(OUT)/grid.json
+	@$(PY) -m effnet.runner $* --profile $(PROFILE)
+
+# 05 compares what 03 and 04 trained.
+$(OUT)/notebooks/05_prediction_matrix.ipynb: $(OUT)/notebooks/03_train_pretrained.ipynb \
+  $(OUT)/notebooks/04_train_scratch.ipynb
+
+$(OUT)/index.html: $(EXECUTED)
+	@$(PY) -m effnet.report $(OUT)
+
+report: $(READY) ## rebuild the page and the verdicts from what is there, without training
+	@$(PY) -m effnet.report $(OUT)
+
+claims: $(READY) ## print the verdict on every claim of the thesis
+	@$(PY) -m effnet.claims $(OUT)
+
+run: $(READY) ## run one notebook: make run NB=03 ARGS="-p dropout_rate 0.3"
+	@[ -n "$(NB)" ] || { echo 'error: say which notebook: make run NB=03 ARGS="-p dropout_rate 0.3"'; exit 1; }
+	@$(PY) -m effnet.runner $(NB) --profile $(PROFILE) $(ARGS)
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	$(ENV)/bin/jupyter lab --notebook-dir=. notebooks/00_architecture.ipynb
+
+data: $(READY) ## say what is there of Stanford Cars, get what can be got
+	@$(PY) -m effnet.fetch
+
+check-data: $(READY) ## check every image and annotation (STANFORD_CARS=<folder>)
+	@$(PY) -m effnet.check $(or $(STANFORD_CARS),data/stanford_cars)
+
+weights: $(READY) ## fetch the pretrained weights that the profile needs
+	@$(PY) -m effnet.weights --profile $(PROFILE)
+
+test: $(READY) ## the test suite
+	@$(PY) -m pytest
+
+lint: $(READY) ## formatting, lint, and notebooks without outputs
+	@$(ENV)/bin/ruff format --check .
+	@$(ENV)/bin/ruff check .
+	@$(ENV)/bin/nbstripout --verify notebooks/*.ipynb
+
+bench: $(READY) ## measure speed beside the thesis's way and the peers
+	@$(PY) benchmarks/bench.py
+
+clean: ## remove the profile's reports and runs (PROFILE=demo)
+	rm -rf $(OUT)
+
+clean-cache: $(READY) ## remove the cache of decoded images
+	@$(PY) -m effnet.cache clean

@@ -1,0 +1,84 @@
+"""What a finished run leaves beside its metrics: predictions of every split, and a summary."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from effnet.data import CarsDataModule
+from effnet.files import atomic_write, write_json
+from effnet.module import TOP_K, Classifier
+from effnet.tracking import NeptuneLogger
+from effnet.trial import Trial
+
+
+@torch.inference_mode()
+def predict(
+    classifier: Classifier, data: CarsDataModule, split: str, k: int = max(TOP_K)
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities and labels (n, k) of the k likeliest classes of every image, no augmentation.
+
+    Rows are in the order of `data.split_rows(split)`.
+    """
+    classifier.eval()
+    k = min(k, data.num_classes)
+    parts = []
+    for images, _labels in data.ordered_loader(split):
+        logits = classifier(images.to(classifier.device))
+        parts.append([t.cpu() for t in logits.float().softmax(1).topk(k, dim=1)])
+    return torch.cat([p for p, _ in parts]), torch.cat([i for _, i in parts])
+
+
+def write(
+    folder: Path,
+    classifier: Classifier,
+    data: CarsDataModule,
+    trial: Trial,
+    best: dict[str, Any],
+    facts: dict[str, Any],
+) -> None:
+    """predictions_SPLIT.csv and summary.json, from the last or the best epoch's weights."""
+    if trial.predict_with == "best":
+        # best.ckpt is ours and holds tensors and numbers only
+        state = torch.load(folder / "best.ckpt", map_location=classifier.device, weights_only=True)
+        classifier.model.load_state_dict(state["state_dict"])
+    final = {}
+    splits = ["train", "val"] + (["test"] if trial.validation == "holdout" else [])
+    for split in splits:
+        probability, classes = predict(classifier, data, split)
+        rows = data.split_rows(split)
+        truth = torch.as_tensor(rows["label"].to_numpy(copy=True))
+        hits = classes == truth[:, None]
+        final[split] = {f"top{k}": hits[:, :k].any(1).double().mean().item() for k in TOP_K}
+        table = pd.DataFrame(
+            {
+                "path": rows["path"].to_numpy(),
+                "class_id": rows["class_id"].to_numpy(),
+                "predicted_class_id": data.class_ids[classes[:, 0].numpy()],
+                "probability": probability[:, 0].numpy(),
+            }
+        )
+        with atomic_write(folder / f"predictions_{split}.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6f")
+    images = len(data.split_rows("train")) * facts["epochs_done"]
+    write_json(
+        folder / "summary.json",
+        facts
+        | {
+            "best_epoch": best["epoch"],
+            "best_val_loss": best["val_loss"],
+            "images_per_second": round(images / max(facts["training_seconds"], 1e-9), 1),
+            "final": final,
+            "skipped_images": data.skipped,
+        },
+    )
+
+
+def upload(tracker: Any, folder: Path) -> None:
+    """Hand the finished run's files to a tracker that keeps artefacts, and close it."""
+    if isinstance(tracker, NeptuneLogger):
+        for path in sorted(folder.glob("predictions_*.csv")):
+            tracker.upload(path)
+        tracker.upload(folder / "best.ckpt")
+        tracker.close()

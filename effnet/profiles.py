@@ -1,0 +1,131 @@
+"""Profiles: what `make reproduce` trains and on which data, one YAML file each."""
+
+import itertools
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from effnet import thesis
+from effnet.errors import EffnetError
+from effnet.paths import REPORTS
+from effnet.trial import Trial
+
+FOLDER = Path(__file__).parent / "profiles"
+
+
+class Job(NamedTuple):
+    """A trial of a profile, with the label and the group it appears under."""
+
+    name: str
+    group: str
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One file of `effnet/profiles`.
+
+    Attributes:
+        name: of the file; results go to reports/<name>.
+        note: one line that says what its numbers are worth.
+        values: hyperparameters that all its trials share.
+        groups: per group the values it adds (`trial`), and its `grid` of lists, or its `runs`.
+        repeats: how often every trial is trained, each time with another seed.
+    """
+
+    name: str
+    note: str
+    values: dict[str, Any]
+    groups: dict[str, dict[str, Any]]
+    repeats: int
+
+    @classmethod
+    def load(cls, name: str) -> "Profile":
+        """The profile called `name`; an unknown one is refused with the names there are."""
+        known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+        if name not in known:
+            raise EffnetError(f"profile is {name!r}: allowed are {', '.join(known)}.")
+        raw = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+        values = raw["trial"]
+        if values.get("data_dir") == "$STANFORD_CARS":
+            values["data_dir"] = os.environ.get("STANFORD_CARS") or "data/stanford_cars"
+        return cls(name, raw["note"].strip(), values, raw["groups"], raw.get("repeats", 1))
+
+    @property
+    def reports(self) -> Path:
+        """Where this profile's results go."""
+        return REPORTS / self.name
+
+    @property
+    def demo(self) -> bool:
+        """Whether the data are drawn by the kit rather than photographed."""
+        return str(self.values["data_dir"]).startswith("data/demo")
+
+    def trial(self, group: str, overrides: dict[str, Any] | None = None) -> Trial:
+        """The first trial of a group, with other values where given."""
+        return Trial.make(self._variants(group)[0][1] | (overrides or {}))
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Every trial of the profile, in the order of training."""
+        jobs = []
+        for repeat in range(self.repeats):
+            for group in self.groups:
+                for label, values in self._variants(group):
+                    # Steps of 1000 keep clear of the seeds that the thesis's own repeats take.
+                    seed = values.get("seed", 0) + 1000 * repeat
+                    name = label if repeat == 0 else f"{label} seed {seed}"
+                    jobs.append(Job(name, group, Trial.make(values | {"seed": seed})))
+        return jobs
+
+    def _variants(self, group: str) -> list[tuple[str, dict[str, Any]]]:
+        """Label and values of each trial of a group."""
+        if group not in self.groups:
+            raise EffnetError(
+                f"profile {self.name} has no group {group!r}: {', '.join(self.groups)}."
+            )
+        spec = self.groups[group]
+        base = self.values | spec.get("trial", {})
+        if spec.get("grid") == "thesis":
+            return [(label, base | values) for label, values in _thesis_grid(group)]
+        if "runs" in spec:
+            return [(label, base | (values or {})) for label, values in spec["runs"].items()]
+        names, lists = zip(*spec["grid"].items(), strict=True)
+        return [
+            (
+                " ".join([group, *map(_short, names, point)]),
+                base | dict(zip(names, point, strict=True)),
+            )
+            for point in itertools.product(*lists)
+        ]
+
+
+def _short(name: str, value: Any) -> str:
+    return f"{ {'dropout_rate': 'p', 'weight_decay': 'wd'}.get(name, name) }={value:g}"
+
+
+def _thesis_grid(group: str) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of the thesis's reconstructed grid (data/thesis/grid.csv) that belong to a group."""
+    rows = thesis.grid().query("group == @group")
+    named = []
+    for index, row in enumerate(rows.itertuples(), start=1):
+        label = row.run if isinstance(row.run, str) and row.run else f"{group} #{index}"
+        values = {
+            "dropout_rate": row.dropout_rate,
+            "weight_decay": row.weight_decay,
+            "lr_patience": int(row.lr_patience),
+            "early_stopping_patience": int(row.early_stopping_patience),
+            "early_stopping_min_delta": row.early_stopping_min_delta,
+            "batch_size": int(row.batch_size),
+            "epochs": int(row.max_epochs),
+            "optimizer": row.optimizer.lower(),
+            "initial_lr": row.initial_lr,
+            # A cell that the thesis ran twice is two draws: the same values, another seed.
+            "seed": int(row.repeat) - 1,
+        }
+        named.append((label, values))
+    return named

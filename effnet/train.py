@@ -1,0 +1,320 @@
+"""`run(trial)`: train it, go on with it, or just give back what it left."""
+
+import json
+import logging
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from filelock import FileLock
+from pytorch_lightning.loggers import Logger
+from torch import nn
+
+from effnet import artifacts, identity
+from effnet.augment import Augment
+from effnet.callbacks import AtomicCheckpointIO, EpochLines, RunCheckpoint
+from effnet.count import count_parameters, count_trainable_parameters
+from effnet.data import CarsDataModule
+from effnet.demo import make_demo
+from effnet.errors import EffnetError
+from effnet.files import write_json
+from effnet.model import SCALES, build_model
+from effnet.module import Classifier, NonFiniteLoss
+from effnet.paths import DATA, relative
+from effnet.tracking import EpochLogger, make_tracker
+from effnet.trial import Trial, resolve
+from effnet.weights import NORMALIZATIONS, fetch_weights, freeze_pretrained, load_weights
+
+# Folders that the kit fills by itself.
+DEMO_SIZES = {DATA / "demo": "demo", DATA / "demo_smoke": "smoke"}
+
+
+class TrialInterrupted(EffnetError):
+    """Ctrl-C ended a trial after a whole epoch's files were written."""
+
+
+def run(
+    trial: Trial,
+    runs: Path | str = "reports/runs",
+    name: str | None = None,
+    group: str | None = None,
+    tracker: str = "none",
+    data: CarsDataModule | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+) -> Path:
+    """Train a trial below `runs` and return its folder.
+
+    A finished trial is returned at once; an interrupted or killed one goes on after its last
+    whole epoch and ends with the numbers of an uninterrupted run. Two processes that ask for the
+    same trial do not train it twice: the second waits.
+
+    Args:
+        trial: the hyperparameters.
+        runs: folder of run folders; relative paths start at the checkout.
+        name: label in tables and figures; None takes the trial's id.
+        group: label of the group in tables and figures; None takes the trial's own
+            ("pretrained", "scratch_rgb", "scratch_gray" or "pretrained_frozen").
+        tracker: "none", "tensorboard", "neptune" or "mlflow", beside metrics.csv.
+        data: the trial's own `data_module(trial)`, where the caller has it already.
+        callbacks: more of Lightning's, to watch the training.
+
+    Raises:
+        EffnetError: missing or bad data, missing weights, a loss that is not finite
+            (NonFiniteLoss), or Ctrl-C (TrialInterrupted).
+    """
+    data = data or data_module(trial)
+    data.setup()
+    _check_last_batch(trial, len(data.split_rows("train")))
+    checkpoint = checkpoint_path(trial)
+    trial_id = trial.identity(
+        data.data_hash, identity.file_hash(checkpoint) if checkpoint else None, identity.code_hash()
+    )
+    folder = resolve(runs) / trial_id
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if read_status(folder).get("state") != "finished":
+            name = name or trial_id
+            record = {
+                "trial_id": trial_id,
+                "name": name,
+                "group": group or trial.group,
+                "trial": trial.values(),
+                "data_hash": data.data_hash,
+                "code_hash": identity.code_hash(),
+                "environment": identity.environment(),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            if not (folder / "trial.json").exists():
+                write_json(folder / "trial.json", record)
+            _train(trial, folder, name, tracker, data, checkpoint, callbacks)
+    return folder
+
+
+def _check_last_batch(trial: Trial, images: int) -> None:
+    """Batch norm cannot train on one image whose features have shrunk to one pixel."""
+    if images % trial.batch_size == 1 and trial.image_size <= 32:
+        raise EffnetError(
+            f"batch_size is {trial.batch_size}: the last batch of {images} training images holds "
+            f"one, and at {trial.image_size} px batch norm cannot train on one. Choose another "
+            "batch_size or a larger image_size."
+        )
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """The run's status.json; empty where training never began."""
+    path = folder / "status.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def data_module(trial: Trial) -> CarsDataModule:
+    """The data that a trial sees (not yet set up); the demo's are drawn where they are missing."""
+    if trial.path() in DEMO_SIZES:
+        make_demo(trial.path(), size=DEMO_SIZES[trial.path()])
+    return CarsDataModule(
+        trial.path(),
+        image_size=trial.image_size,
+        in_channels=trial.in_channels,
+        batch_size=trial.batch_size,
+        seed=trial.seed,
+        n_classes=trial.n_classes,
+        max_per_class=trial.max_per_class,
+        crop=trial.crop,
+        crop_margin=trial.crop_margin,
+        on_bad_image=trial.on_bad_image,
+        holdout=trial.holdout if trial.validation == "holdout" else 0.0,
+    )
+
+
+def checkpoint_path(trial: Trial) -> Path | None:
+    """The file of the trial's pretrained weights: fetched, or for "demo" made where missing."""
+    if trial.weights is None:
+        return None
+    if trial.weights == "demo":
+        from effnet.pretrain import demo_checkpoint
+
+        return demo_checkpoint(trial)
+    if trial.weights in ("imagenet", "advprop"):
+        suffix = "-advprop" if trial.weights == "advprop" else ""
+        return fetch_weights(trial.model_name + suffix)
+    return resolve(trial.weights)
+
+
+def make_model(trial: Trial, num_classes: int, checkpoint: Path | None) -> nn.Module:
+    """The trial's network with its pretrained weights, its classifier random."""
+    own = {}
+    if trial.model_name in SCALES:
+        own = {
+            "drop_connect_rate": trial.drop_connect_rate,
+            "padding": trial.padding,
+            "batch_norm_momentum": trial.batch_norm_momentum,
+            "width_coefficient": trial.width_coefficient,
+            "depth_coefficient": trial.depth_coefficient,
+        }
+    model = build_model(
+        trial.model_name,
+        num_classes=num_classes,
+        in_channels=trial.in_channels,
+        dropout_rate=trial.dropout_rate,
+        image_size=trial.image_size,
+        **own,
+    )
+    if checkpoint is not None:
+        report = load_weights(
+            model, checkpoint, gray_stem=trial.gray_stem or "refuse", classifier="skip"
+        )
+        if trial.freeze_pretrained_weights:
+            freeze_pretrained(model, report)
+    return model.to(memory_format=torch.channels_last) if trial.channels_last else model
+
+
+def make_classifier(trial: Trial, num_classes: int, checkpoint: Path | None) -> Classifier:
+    """Model, augmentation and loss in one LightningModule, seeded by the trial."""
+    torch.manual_seed(trial.seed)
+    mean, std = NORMALIZATIONS[trial.normalization, trial.in_channels]
+    augment = Augment(mean, std, channels_last=trial.channels_last)
+    classifier = Classifier(make_model(trial, num_classes, checkpoint), trial, augment)
+    if trial.compile:
+        classifier.model.compile()
+    return classifier
+
+
+def _train(
+    trial: Trial,
+    folder: Path,
+    name: str,
+    tracker: str,
+    data: CarsDataModule,
+    checkpoint: Path | None,
+    callbacks: Sequence[pl.Callback],
+) -> None:
+    """Fit from the last whole epoch on, then write what the finished run leaves."""
+    start = time.perf_counter() - read_status(folder).get("seconds", 0.0)
+    again = f"run(trial) or the same command goes on; the run is in {relative(folder)}"
+
+    def status(state: str, message: str = "") -> None:
+        epochs = len(logger.rows)
+        seconds = round(time.perf_counter() - start, 1)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(
+            folder / "status.json",
+            {"state": state, "message": message, "epochs_done": epochs, "seconds": seconds}
+            | {"updated": now},
+        )
+
+    classifier = make_classifier(trial, data.num_classes, checkpoint)
+    logger = EpochLogger(folder)
+    saver = RunCheckpoint(folder, logger)
+    extra = make_tracker(tracker, folder, name)
+    trainer = _trainer(
+        trial, folder, [logger, extra], [EpochLines(name, trial.epochs), *callbacks, saver]
+    )
+    last = folder / "last.ckpt"
+    state = torch.load(last, map_location="cpu", weights_only=False) if last.exists() else None
+    own = state["callbacks"][saver.state_key] if state else {"ended": False}
+    if state:
+        saver.load_state_dict(own)
+    status("running")
+    if extra is not None:
+        extra.log_hyperparams(trial.values())
+        for row in logger.rows:
+            extra.log_metrics(row, step=row["epoch"])
+    try:
+        if own["ended"]:  # killed between the last epoch and the predictions
+            classifier.load_state_dict(state["state_dict"])
+        else:
+            with _quiet_lightning(), _interrupt_signal_kept():
+                trainer.fit(classifier, data, ckpt_path=last if state else None)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        artifacts.write(folder, classifier, data, trial, saver.best, _facts(classifier, logger))
+        if extra is not None:
+            artifacts.upload(extra, folder)
+    except KeyboardInterrupt:
+        where = f"stopped by Ctrl-C after {len(logger.rows)} of {trial.epochs} epochs"
+        status("interrupted", where)
+        raise TrialInterrupted(f"trial {name} {where}; {again}.") from None
+    except NonFiniteLoss as error:
+        status("failed", str(error))
+        raise NonFiniteLoss(f"trial {name}: {error} It is marked as failed.") from None
+    except Exception as error:
+        status("failed", f"{type(error).__name__}: {error}")
+        raise
+    status("finished")
+
+
+def _trainer(
+    trial: Trial, folder: Path, loggers: list[Logger | None], callbacks: list[pl.Callback]
+) -> pl.Trainer:
+    """Lightning's trainer with the thesis's early stopping."""
+    # check_finite would end the run as if it were done; Classifier raises instead.
+    stop = pl.callbacks.EarlyStopping(
+        "val_loss",
+        min_delta=trial.early_stopping_min_delta,
+        patience=trial.early_stopping_patience,
+        check_finite=False,
+    )
+    with _quiet_lightning():
+        return pl.Trainer(
+            max_epochs=trial.epochs,
+            logger=[logger for logger in loggers if logger is not None],
+            callbacks=[stop, *callbacks],
+            plugins=[AtomicCheckpointIO()],
+            precision=trial.precision,
+            accelerator="auto",
+            devices=1,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+        )
+
+
+def _facts(classifier: Classifier, logger: EpochLogger) -> dict[str, Any]:
+    """What the run took and how it ended, for summary.json."""
+    return {
+        "parameters": count_parameters(classifier.model),
+        "trainable_parameters": count_trainable_parameters(classifier.model),
+        "epochs_done": len(logger.rows),
+        "stopped_early": len(logger.rows) < classifier.trial.epochs,
+        "training_seconds": round(sum(row["seconds"] for row in logger.rows), 3),
+    }
+
+
+@contextmanager
+def _interrupt_signal_kept() -> Iterator[None]:
+    """Lightning answers Ctrl-C by ignoring every later one and leaving the interpreter."""
+    main = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if sys.exc_info()[1].__context__.__class__ is not KeyboardInterrupt:
+            raise
+    finally:
+        if main is not None and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, main)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Without Lightning's tips and its advice on worker processes, which the kit does not need."""
+    loggers = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning_fabric")]
+    levels = [log.level for log in loggers]
+    for log in loggers:
+        log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="pytorch_lightning")
+        warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        try:
+            yield
+        finally:
+            for log, level in zip(loggers, levels, strict=True):
+                log.setLevel(level)

@@ -1,0 +1,230 @@
+"""A trial: every hyperparameter of one training run, typed and checked when it is made."""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+from effnet.errors import EffnetError
+from effnet.model import SCALES
+from effnet.paths import ROOT
+from effnet.recipe import RECIPES
+
+
+def _(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
+    """A field with its help text and closed range."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Every hyperparameter of one run (the thesis's TrialInfo, section 5.5).
+
+    Fields left at None are filled in when the trial is made: by the recipe (`effnet.recipe`), by
+    the model's own scale, or not at all where None has a meaning of its own. Raises EffnetError
+    for an unknown name, a wrong type, a value out of range, or values that exclude each other.
+    """
+
+    recipe: Literal["thesis", "corrected"] = _("corrected", "whose choices fill the open fields")
+    # data
+    data_dir: str = _("data/demo", "folder of images; relative paths start at the checkout")
+    n_classes: Optional[int] = _(None, "only the first classes by id; None: all", 2)
+    max_per_class: Optional[int] = _(None, "at most so many images of a class and split", 1)
+    image_size: Optional[int] = _(None, "pixels a side; None: the model's own", 16, 1024)
+    in_channels: int = _(3, "3 for RGB, 1 for grayscale", 1, 3)
+    crop: Literal["none", "box"] = _("none", "whole photographs, or the annotated boxes")
+    crop_margin: float = _(0.0, "margin around the box, as a share of its sides", 0.0, 1.0)
+    on_bad_image: Literal["stop", "skip"] = _("stop", "what an unreadable image does")
+    validation: Optional[Literal["test", "holdout"]] = _(None, "the split that training watches")
+    holdout: float = _(0.1, "share of the training split held out", 0.01, 0.5)
+    augment: bool = _(True, "flip and affine on training images (section 5.3)")
+    # model
+    model_name: str = _("b0", "b0 to b8, l2, torchvision:NAME or timm:NAME")
+    width_coefficient: Optional[float] = _(None, "overrides the model's own", 0.1, 10.0)
+    depth_coefficient: Optional[float] = _(None, "overrides the model's own", 0.1, 10.0)
+    weights: Optional[str] = _(None, "imagenet, advprop, demo or a file; None: from scratch")
+    freeze_pretrained_weights: bool = _(False, "train the classifier alone")
+    gray_stem: Optional[Literal["refuse", "sum"]] = _(None, "RGB weights on one channel")
+    dropout_rate: Optional[float] = _(None, "before the classifier; None: the model's", 0.0, 0.95)
+    drop_connect_rate: float = _(0.2, "of the last block; grows linearly from 0", 0.0, 0.95)
+    padding: Optional[Literal["same", "symmetric"]] = _(None, "TensorFlow's, or k//2")
+    batch_norm_momentum: float = _(0.01, "PyTorch's sense: weight of the new batch", 0.0001, 1.0)
+    normalization: Optional[Literal["thesis", "imagenet", "advprop", "checkpoint"]] = _(
+        None, "mean and deviation of the input"
+    )
+    # optimisation
+    epochs: int = _(150, "at most", 1, 10_000)
+    batch_size: int = _(32, "images a step", 1, 65_536)
+    optimizer: Literal["adamw", "adam"] = _("adamw", "decay on every parameter")
+    initial_lr: float = _(1e-3, "learning rate before any drop", 1e-8, 10.0)
+    weight_decay: float = _(0.01, "AdamW's decoupled decay", 0.0, 10.0)
+    label_smoothing: float = _(0.1, "epsilon of the loss (section 5.2)", 0.0, 0.99)
+    lr_patience: int = _(3, "epochs without improvement before a drop", 0, 10_000)
+    lr_factor: float = _(0.1, "of a drop", 0.001, 0.999)
+    lr_threshold: float = _(1e-4, "relative improvement that counts", 0.0, 1.0)
+    early_stopping_patience: int = _(10, "epochs without improvement before the end", 1, 10_000)
+    early_stopping_min_delta: float = _(1e-3, "absolute improvement that counts", 0.0, 10.0)
+    epoch_mean: Optional[Literal["batches", "samples"]] = _(None, "how the watched loss averages")
+    predict_with: Optional[Literal["last", "best"]] = _(None, "epoch whose weights predict")
+    seed: int = _(0, "of initialisation, order, augmentation and dropout", 0, 2**31 - 1)
+    # execution
+    precision: Literal["32-true", "bf16-mixed"] = _("32-true", "Lightning's name of it")
+    channels_last: bool = _(True, "memory format; the same numbers up to rounding")
+    compile: bool = _(False, "torch.compile; pays on GPUs and at large sizes")
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(Trial)
+        for f in dataclasses.fields(self):
+            self._set(f.name, check_value(f.name, getattr(self, f.name), hints[f.name], f.metadata))
+        for name, value in RECIPES[self.recipe].items():
+            if getattr(self, name) is None:
+                self._set(name, value)
+        if self.normalization == "checkpoint":
+            self._set("normalization", "advprop" if self.weights == "advprop" else "imagenet")
+        _, _, resolution, dropout_rate = SCALES.get(self.model_name, (0, 0, 224, None))
+        if self.image_size is None:
+            self._set("image_size", resolution)
+        if self.dropout_rate is None:
+            self._set("dropout_rate", dropout_rate)
+        self._check_model()
+        self._check_weights()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_model(self) -> None:
+        if self.in_channels == 2:
+            raise EffnetError("in_channels is 2: allowed are 3 (RGB) and 1 (grayscale).")
+        foreign = self.model_name.partition(":")[0] in ("torchvision", "timm")
+        if self.model_name not in SCALES and not foreign:
+            raise EffnetError(
+                f"model_name is {self.model_name!r}: allowed are {', '.join(SCALES)}, "
+                "torchvision:NAME and timm:NAME (for instance torchvision:resnet50)."
+            )
+
+    def _check_weights(self) -> None:
+        if self.weights in ("imagenet", "advprop") and self.model_name not in SCALES:
+            raise EffnetError(
+                f"weights={self.weights!r} are published for b0 to b8; for model_name="
+                f"{self.model_name!r} give the path of a checkpoint, or None."
+            )
+        if self.weights not in (None, "imagenet", "advprop", "demo"):
+            if not resolve(self.weights).is_file():
+                raise EffnetError(
+                    f"weights is {self.weights!r}: allowed are imagenet, advprop, demo, None, or "
+                    f"the path of a checkpoint; no file is at {resolve(self.weights)}."
+                )
+        if self.freeze_pretrained_weights and self.weights is None:
+            raise EffnetError(
+                "freeze_pretrained_weights needs weights (imagenet, advprop, demo or a file)."
+            )
+        if self.weights is not None and self.in_channels == 1 and self.gray_stem == "refuse":
+            raise EffnetError(
+                f"weights={self.weights!r} has a stem of 3 channels and in_channels is 1: the "
+                "thesis's code fails here. Set gray_stem='sum' (recipe 'corrected' does), or "
+                "weights=None."
+            )
+
+    @classmethod
+    def make(cls, values: dict[str, Any]) -> "Trial":
+        """A trial from a plain dictionary; an unknown name is refused with the allowed ones."""
+        names = [f.name for f in dataclasses.fields(cls)]
+        if unknown := sorted(set(values) - set(names)):
+            raise EffnetError(
+                f"unknown hyperparameter {', '.join(map(repr, unknown))}; allowed are: "
+                f"{', '.join(names)}."
+            )
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> "Trial":
+        """A copy with other values, checked anew (fields the recipe had filled stay filled)."""
+        return Trial.make(self.values() | changes)
+
+    def values(self) -> dict[str, Any]:
+        """Every field, in order of declaration."""
+        return dataclasses.asdict(self)
+
+    @property
+    def group(self) -> str:
+        """The thesis's group that such a run belongs to (sections 6.1 and 6.2)."""
+        if self.weights is not None:
+            return "pretrained_frozen" if self.freeze_pretrained_weights else "pretrained"
+        return "scratch_rgb" if self.in_channels == 3 else "scratch_gray"
+
+    def path(self) -> Path:
+        """The data folder as an absolute path."""
+        return resolve(self.data_dir)
+
+    def identity(self, data_hash: str, weights_hash: str | None, code_hash: str) -> str:
+        """Twelve hexadecimal digits that stand for the numbers this trial will produce.
+
+        Places (`data_dir`, the path in `weights`) do not count, content does: the hash of the
+        data, of the checkpoint and of the training code.
+        """
+        values = self.values() | {"data_dir": data_hash, "weights": weights_hash}
+        values.pop("recipe")  # it has only filled in other fields
+        text = json.dumps([values, code_hash], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def resolve(path: str | Path) -> Path:
+    """An absolute path; relative ones start at the checkout, wherever the notebook runs."""
+    return ROOT / Path(path).expanduser()
+
+
+def field_help() -> dict[str, str]:
+    """Help line of every hyperparameter, for tables and messages."""
+    return {f.name: f.metadata["help"] for f in dataclasses.fields(Trial)}
+
+
+def check_value(name: str, value: Any, hint: Any, limits: typing.Mapping[str, Any]) -> Any:
+    """The value in its field's type, or EffnetError.
+
+    Two spellings that tools hand over as text are read as what they mean: `false` from a command
+    line, and `1e-3` from YAML.
+    """
+    options = [a for a in typing.get_args(hint) if a is not types.NoneType]
+    optional = len(options) < len(typing.get_args(hint))
+    if value is None and optional:
+        return None
+    kind = options[0] if optional else hint
+    if typing.get_origin(kind) is Literal:
+        allowed = typing.get_args(kind)
+        if value in allowed and isinstance(value, str):
+            return value
+        raise EffnetError(f"{name} is {value!r}: allowed are {', '.join(map(repr, allowed))}.")
+    converted = _convert(value, kind)
+    if converted is None:
+        kinds = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
+        none = ", or None" if optional else ""
+        raise EffnetError(
+            f"{name} is {value!r} ({type(value).__name__}): it must be {kinds[kind]}{none}."
+        )
+    low, high = limits.get("low"), limits.get("high")
+    below = low is not None and not converted >= low  # written so that NaN is refused too
+    above = high is not None and not converted <= high
+    if below or above:
+        bounds = f"from {low} to {high}" if high is not None else f"at least {low}"
+        raise EffnetError(f"{name} is {converted!r}: allowed is {bounds}.")
+    return converted
+
+
+def _convert(value: Any, kind: type) -> Any:
+    """The value as `kind` where nothing is guessed or lost, else None."""
+    if kind is bool and isinstance(value, str):
+        return {"true": True, "false": False}.get(value.lower())
+    if kind is str:
+        return str(value) if isinstance(value, str | Path) else None
+    if isinstance(value, bool) or kind is bool:
+        return value if kind is bool and isinstance(value, bool) else None
+    try:
+        number = float(value)
+        if kind is float:
+            return number
+        return int(number) if number == int(number) else None
+    except (TypeError, ValueError, OverflowError):
+        return None

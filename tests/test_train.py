@@ -1,0 +1,289 @@
+"""Training as people meet it: finished, killed, interrupted, failed, resumed, tracked."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from effnet import identity, train
+from effnet.demo import make_demo
+from effnet.errors import EffnetError
+from effnet.model import build_model
+from effnet.module import NonFiniteLoss
+from effnet.runs import load_runs, metrics, prediction_matrix, predictions
+from effnet.train import TrialInterrupted, read_status, run
+from effnet.trial import Trial
+
+SMALL = {
+    "recipe": "thesis",
+    "image_size": 32,
+    "batch_size": 10,
+    "epochs": 6,
+    "batch_norm_momentum": 0.1,
+    "lr_patience": 0,  # so that the scheduler has a state worth resuming
+    "early_stopping_patience": 3,
+}
+
+# Kills itself, as `kill -9` would, before a step of an epoch; -1 is validation.
+KILLED_AT = """
+import os, signal, sys
+import pytorch_lightning as pl
+from effnet.train import run
+from effnet.trial import Trial
+
+class Kill(pl.Callback):
+    def on_train_batch_start(self, trainer, module, batch, step):
+        self.at(trainer, step)
+    def on_validation_batch_start(self, trainer, module, batch, step):
+        self.at(trainer, -1)
+    def at(self, trainer, step):
+        if [trainer.current_epoch, step] == list(map(int, sys.argv[3:])):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+run(Trial.make(eval(sys.argv[1])), sys.argv[2], "killed", callbacks=[Kill()])
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Values of a trial of seconds, on drawn cars."""
+    data = make_demo(tmp_path_factory.mktemp("data") / "smoke", size="smoke")
+    return SMALL | {"data_dir": str(data)}
+
+
+@pytest.fixture(scope="module")
+def finished(small, tmp_path_factory):
+    """A whole run of six epochs, in a process of its own."""
+    runs = tmp_path_factory.mktemp("finished")
+    assert process(small, runs).wait() == 0
+    return next(runs.iterdir())
+
+
+def process(values, runs, *kill_at):
+    command = [sys.executable, "-c", KILLED_AT, repr(values), str(runs), *map(str, kill_at)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def contents(folder):
+    """What must not depend on kills: metrics without times, and predictions byte for byte."""
+    table = pd.read_csv(folder / "metrics.csv", dtype=str).drop(columns="seconds")
+    return [
+        table.to_csv(),
+        (folder / "predictions_train.csv").read_bytes(),
+        (folder / "predictions_val.csv").read_bytes(),
+    ]
+
+
+def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(small, finished, tmp_path):
+    for at in [(0, 2), (1, 3), (2, -1)]:
+        killed = process(small, tmp_path, *at)
+        assert killed.wait() == -signal.SIGKILL, killed.stderr.read()
+        folder = next(tmp_path.iterdir())
+        assert read_status(folder)["state"] == "running"
+        assert not (folder / "summary.json").exists()
+    assert process(small, tmp_path).wait() == 0
+    assert folder.name == finished.name
+    assert contents(folder) == contents(finished)
+    assert read_status(folder)["state"] == "finished"
+    best = [torch.load(f / "best.ckpt", weights_only=True) for f in (folder, finished)]
+    assert best[0]["epoch"] == best[1]["epoch"]
+    for name, tensor in best[0]["state_dict"].items():
+        assert torch.equal(tensor, best[1]["state_dict"][name]), name
+    assert not list(folder.glob(".*-*")), "a temporary file was left behind"
+
+
+def test_killed_between_the_last_epoch_and_the_predictions(small, finished, tmp_path, monkeypatch):
+    def die(*_args):
+        raise MemoryError("no room for predictions")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.artifacts, "write", die)
+        with pytest.raises(MemoryError):
+            run(Trial.make(small), tmp_path)
+    folder = next(tmp_path.iterdir())
+    assert read_status(folder)["state"] == "failed"
+    rows = (folder / "metrics.csv").read_bytes()
+    run(Trial.make(small), tmp_path)
+    assert (folder / "metrics.csv").read_bytes() == rows, "an epoch was trained again"
+    assert contents(folder) == contents(finished)
+
+
+def test_a_finished_run_is_reused(small, finished, monkeypatch):
+    monkeypatch.setattr(train, "_train", lambda *_: pytest.fail("trained again"))
+    assert run(Trial.make(small), finished.parent) == finished
+
+
+def test_what_a_run_leaves(small, finished):
+    record = json.loads((finished / "trial.json").read_text())
+    assert record["trial"]["lr_patience"] == 0 and record["data_hash"]
+    assert record["environment"]["torch"] == torch.__version__.split("+")[0]
+    rows = metrics(finished)
+    assert list(rows["epoch"]) == list(range(len(rows)))
+    names = ["loss", "acc", "top1", "top3", "top5", "top10", "acc_batch_mean", "loss_batch_mean"]
+    assert {f"{s}_{n}" for s in ("train", "val") for n in names} | {"lr", "seconds"} <= set(rows)
+    assert (rows["val_top3"] >= rows["val_acc"]).all() and (rows["val_top10"] == 1).all()
+    run_row = load_runs(finished.parent.parent).query("trial_id == @finished.name")
+    assert run_row.empty, "runs are looked for in reports/<profile>/runs"
+    for split in ("train", "val"):
+        table = predictions(finished, split)
+        assert table["probability"].between(0.2, 1).all()  # four classes: the best has 1/4
+        summary = json.loads((finished / "summary.json").read_text())["final"][split]
+        assert summary["top1"] == pytest.approx(table["correct"].mean())
+    # predict_with="last": the last epoch's validation accuracy is that of the predictions
+    assert predictions(finished)["correct"].mean() == pytest.approx(rows["val_acc"].iloc[-1])
+    assert rows["lr"].min() < rows["lr"].max(), "the scheduler never stepped"
+
+
+def test_the_means_over_batches_and_samples(finished):
+    """val_acc_batch_mean is the unweighted mean of batch accuracies: recompute it."""
+    table = predictions(finished)
+    batches = [table["correct"][i : i + 10].mean() for i in range(0, len(table), 10)]
+    last = metrics(finished).iloc[-1]
+    assert last["val_acc_batch_mean"] == pytest.approx(sum(batches) / len(batches))
+    assert last["val_acc_batch_mean"] != last["val_acc"]  # 24 images: the last batch has 4
+
+
+def test_best_checkpoint_loads_into_the_model(finished):
+    best = torch.load(finished / "best.ckpt", weights_only=True)
+    build_model("b0", num_classes=4, padding="symmetric").load_state_dict(best["state_dict"])
+    rows = metrics(finished)
+    assert best["epoch"] == rows["val_loss_batch_mean"].idxmin()
+
+
+def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(small, finished, tmp_path):
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from effnet.errors import command_line; from effnet.train import run;"
+        "from effnet.trial import Trial;"
+        f"command_line(lambda: print(run(Trial.make({small!r}), {str(tmp_path)!r}, 'mine')))",
+    ]
+    stopped = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.time() + 120
+    while not list(tmp_path.glob("*/metrics.csv")) and time.time() < deadline:
+        time.sleep(0.02)
+    stopped.send_signal(signal.SIGINT)
+    _, error = stopped.communicate(timeout=60)
+    assert stopped.returncode == 1
+    assert "Traceback" not in error
+    assert "mine stopped by Ctrl-C after" in error and "goes on" in error
+    folder = next(tmp_path.iterdir())
+    assert read_status(folder)["state"] == "interrupted"
+    run(Trial.make(small), tmp_path)
+    assert contents(folder) == contents(finished)
+
+
+class Interrupt(pl.Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_works_a_second_time_in_one_process(small, tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    for _ in range(2):
+        with pytest.raises(TrialInterrupted, match=r"after \d of 6 epochs"):
+            run(Trial.make(small | {"seed": 5}), tmp_path, callbacks=[Interrupt()])
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial(small, tmp_path):
+    class Poison(pl.Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            if trainer.current_epoch == 1:
+                pl_module.model._fc.bias.data.fill_(float("nan"))
+
+    with pytest.raises(NonFiniteLoss) as error:
+        run(Trial.make(small), tmp_path, "poisoned", callbacks=[Poison()])
+    for word in ("trial poisoned", "nan", "epoch 1", "learning rate"):
+        assert word in str(error.value)
+    folder = next(tmp_path.iterdir())
+    assert read_status(folder)["state"] == "failed"
+    assert "nan" in read_status(folder)["message"]
+
+
+def test_pretrained_weights_freeze_and_predict_with_best(small, finished, tmp_path):
+    values = small | {
+        "weights": str(finished / "best.ckpt"),
+        "freeze_pretrained_weights": True,
+        "predict_with": "best",
+        "validation": "holdout",
+        "holdout": 0.3,
+        "epochs": 2,
+    }
+    folder = run(Trial.make(values), tmp_path / "runs")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["trainable_parameters"] == 1280 * 4 + 4
+    assert set(summary["final"]) == {"train", "val", "test"}
+    start = torch.load(finished / "best.ckpt", weights_only=True)["state_dict"]
+    end = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
+    assert torch.equal(start["_conv_head.weight"], end["_conv_head.weight"])
+    assert not torch.equal(start["_bn1.running_mean"], end["_bn1.running_mean"])
+    assert not torch.equal(start["_fc.weight"], end["_fc.weight"])
+    runs = load_runs(tmp_path)
+    assert runs.loc[0, "group"] == "pretrained_frozen"
+    assert len(prediction_matrix(runs)) == len(predictions(folder, "val"))
+
+
+def test_training_code_is_part_of_a_run_s_identity(small, finished, monkeypatch, tmp_path):
+    monkeypatch.setattr(identity, "code_hash", lambda: "other code")
+    folder = run(Trial.make(small | {"epochs": 1}), tmp_path)
+    monkeypatch.undo()
+    assert run(Trial.make(small | {"epochs": 1}), tmp_path) != folder
+
+
+def test_batches_that_batch_norm_cannot_train_on_are_refused(small, tmp_path):
+    with pytest.raises(EffnetError, match="last batch of 49 training images holds one"):
+        run(Trial.make(small | {"batch_size": 8}), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_neptune_writes_the_same_offline(small, tmp_path, monkeypatch):
+    """Read the offline run back: parameters, every epoch's metrics, artefacts; no token."""
+    secret = "a-token-that-must-not-appear"
+    monkeypatch.setenv("NEPTUNE_API_TOKEN", secret)
+    assert "neptune" not in sys.modules, "neptune must be imported only where it is used"
+    folder = run(Trial.make(small | {"epochs": 2}), tmp_path, "tracked", tracker="neptune")
+    logs = list(folder.glob(".neptune/offline/*/data-*.log"))
+    text = "\n".join(log.read_text() for log in logs)
+    assert "parameters" in text and "dropout_rate" in text
+    for column in ("val_acc", "train_loss", "lr"):
+        assert f'"metrics", "{column}"' in text
+    value = metrics(folder)["val_loss"].iloc[1]
+    assert repr(float(value))[:10] in text
+    assert '"artifacts", "predictions_val"' in text and '"artifacts", "best"' in text
+    everything = b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file())
+    assert secret.encode() not in everything
+
+
+def test_tensorboard_gets_every_epoch(small, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = run(Trial.make(small | {"epochs": 2}), tmp_path, tracker="tensorboard")
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    logged = [event.value for event in events.Scalars("val_acc")]
+    assert logged == pytest.approx(list(metrics(folder)["val_acc"]))
+
+
+def test_an_unknown_tracker_is_refused(small, tmp_path):
+    with pytest.raises(EffnetError, match="tracker is 'wandb': allowed are none, tensorboard"):
+        run(Trial.make(small | {"epochs": 1}), tmp_path, tracker="wandb")
+
+
+def test_no_jupyter_or_tracker_is_imported_for_training():
+    code = (
+        "import sys, effnet.train, effnet.runs, effnet.grid;"
+        "print([m for m in ('IPython', 'papermill', 'neptune', 'nbformat', 'jupyter_core', "
+        "'tensorboard', 'jinja2', 'timm') if m in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert result.stdout.strip() == "[]"
