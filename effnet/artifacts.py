@@ -44,8 +44,9 @@ def write(
         state = torch.load(folder / "best.ckpt", map_location=classifier.device, weights_only=True)
         classifier.model.load_state_dict(state["state_dict"])
     final = {}
-    splits = ["train", "val"] + (["test"] if trial.validation == "holdout" else [])
-    for split in splits:
+    # Without a held-out part the official test split is "val"; a folder may have no test split.
+    held_out = trial.validation == "holdout" and len(data.split_rows("test"))
+    for split in ["train", "val"] + (["test"] if held_out else []):
         probability, classes = predict(classifier, data, split)
         rows = data.split_rows(split)
         truth = torch.as_tensor(rows["label"].to_numpy(copy=True))

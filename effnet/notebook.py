@@ -3,7 +3,6 @@
 import ast
 import dataclasses
 import json
-import sys
 import time
 from datetime import UTC, datetime
 from functools import cached_property
@@ -237,6 +236,7 @@ def _setup_display() -> None:
     set_matplotlib_formats("retina")
 
     def plain(shell: Any, kind: type, error: Exception, traceback: Any, tb_offset: int = 0) -> None:
-        print(f"{kind.__name__}: {error}", file=sys.stderr)
+        # Still an error to whoever runs the notebook, but one line instead of a traceback.
+        shell._showtraceback(kind, error, [f"{kind.__name__}: {error}"])
 
     shell.set_custom_exc((EffnetError,), plain)

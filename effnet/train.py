@@ -270,6 +270,7 @@ def _trainer(
             precision=trial.precision,
             accelerator="auto",
             devices=1,
+            use_distributed_sampler=False,
             num_sanity_val_steps=0,
             enable_progress_bar=False,
             enable_model_summary=False,
