@@ -1,0 +1,217 @@
+"""One file over HTTP: resumed where it broke off, verified, and only then given its name."""
+
+import contextlib
+import errno
+import hashlib
+import http.client
+import math
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from effnet import __version__
+from effnet.errors import EffnetError
+
+CHUNK = 1 << 16
+# Slower than this for a whole `timeout` counts as a stalled connection, bytes per second.
+SLOWEST = 100
+# Progress that wins a fresh set of retries; less would let a flapping server keep us forever.
+WORTHWHILE = 1 << 20
+
+
+class _Again(Exception):
+    """This attempt failed in a way that another one may mend; `wait` is the server's wish."""
+
+    def __init__(self, reason: str, wait: float = 0.0):
+        super().__init__(reason)
+        self.wait = wait
+
+
+def download(
+    url: str,
+    target: Path | str,
+    *,
+    sha256_prefix: str | None = None,
+    md5: str | None = None,
+    progress: bool = True,
+    retries: int = 4,
+    timeout: float = 30.0,
+    backoff: float = 1.0,
+) -> Path:
+    """Fetch `url` (http or https) to `target` and return it; nothing is fetched if it is there.
+
+    A broken transfer stays as `<target>.part` and is resumed with an HTTP range request, in this
+    call and, where a checksum is given to prove the result whole, in later ones. `sha256_prefix`
+    (any length of hex, as in torch's file names) and `md5` are verified before the rename.
+
+    Redirects are followed; lost connections, silence of `timeout` seconds and the HTTP states 408,
+    429 and 5xx are tried again `retries` times, waiting `backoff` * 1, 2, 4... seconds. Processes
+    that fetch the same target wait for each other.
+
+    Raises EffnetError with one message when the file cannot be had or its checksum is wrong.
+    """
+    target = Path(target)
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise EffnetError(f"{shown(url)}: only http and https can be downloaded.")
+    wanted = {"sha256": sha256_prefix, "md5": md5}
+    wanted = {name: value.lower() for name, value in wanted.items() if value}
+    part = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(part):
+            if target.exists() and not mismatch(target, wanted):
+                return target
+            if not wanted:
+                part.unlink(missing_ok=True)
+            for second_try in (False, True):
+                _fetch(url, part, progress, retries, timeout, backoff)
+                wrong = mismatch(part, wanted)
+                if not wrong:
+                    part.replace(target)
+                    return target
+                # Perhaps an old part of another file was continued: once more from nothing.
+                part.unlink()
+                if second_try:
+                    raise EffnetError(
+                        f"{shown(url)}: the file that came is not the right one: "
+                        f"{wrong}. Nothing was kept."
+                    )
+    except OSError as error:
+        raise EffnetError(f"{target}: cannot be written ({error.strerror or error}).") from None
+    raise AssertionError("unreachable")
+
+
+def mismatch(path: Path, wanted: dict[str, str]) -> str:
+    """Compare a file with checksums (prefixes of hex by hash name): what is wrong, or ""."""
+    for name, value in wanted.items():
+        digest = hashlib.new(name, usedforsecurity=False)
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        found = digest.hexdigest()
+        if not found.startswith(value):
+            return f"{name} {found[: max(len(value), 8)]}, expected {value}"
+    return ""
+
+
+def shown(url: str) -> str:
+    """A URL for messages: without user, password, query and fragment, where secrets travel."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+def _fetch(
+    url: str, part: Path, progress: bool, retries: int, timeout: float, backoff: float
+) -> None:
+    """Attempts until `part` is whole, by the server's own length."""
+    failures, validator = 0, ""
+    while True:
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            with _open(url, part, before, timeout, validator) as response:
+                validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
+                validator = "" if not validator or validator.startswith("W/") else validator
+                _receive(response, part, before, progress, timeout)
+            return
+        except (_Again, http.client.HTTPException, urllib.error.URLError, OSError) as error:
+            full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            if full or getattr(error, "filename", None) == str(part):
+                raise
+            gained = (part.stat().st_size if part.exists() else 0) - before
+            failures = 1 if gained >= WORTHWHILE else failures + 1
+            if failures > retries:
+                reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+                raise EffnetError(
+                    f"{shown(url)}: could not be fetched after {failures} attempts ({reason}). "
+                    "Check the connection and start again: what has arrived is kept."
+                ) from None
+            wait = max(backoff * 2 ** (failures - 1), getattr(error, "wait", 0.0))
+            time.sleep(min(wait, 60.0))
+
+
+def _open(
+    url: str, part: Path, start: int, timeout: float, validator: str
+) -> http.client.HTTPResponse:
+    headers = {"User-Agent": f"effnet/{__version__}", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        if validator:
+            headers["If-Range"] = validator
+    try:
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 416 and start:
+                part.unlink()
+                raise _Again("the part on disk is longer than the file") from None
+            if error.code in (408, 429) or error.code >= 500:
+                wait = error.headers.get("Retry-After", "")
+                wait = float(wait) if wait.isdigit() else 0.0
+                raise _Again(f"HTTP {error.code} {error.reason}", wait) from None
+            raise EffnetError(
+                f"{shown(url)}: HTTP {error.code} {error.reason}. The file is not served there "
+                "(any more), or not to everyone."
+            ) from None
+
+
+def _receive(
+    response: http.client.HTTPResponse, part: Path, start: int, progress: bool, timeout: float
+) -> None:
+    """Append the body to `part` (or write it anew, when the server ignored the range)."""
+    from tqdm import tqdm
+
+    if response.status == 206:
+        sent_from = response.headers.get("Content-Range", "").removeprefix("bytes ").split("-")[0]
+        if sent_from != str(start):
+            part.unlink(missing_ok=True)
+            raise _Again("the server sent another range than asked for")
+    else:
+        start = 0
+    length = response.headers.get("Content-Length")
+    total = start + int(length) if length and length.isdigit() else None
+    bar = tqdm(
+        total=total,
+        initial=start,
+        desc=part.stem,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1024,
+        disable=not progress,
+        mininterval=0.5 if sys.stderr.isatty() else 10,
+    )
+    with open(part, "ab" if start else "wb") as file, bar:
+        window, received = time.monotonic(), 0
+        while chunk := response.read1(CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
+            received += len(chunk)
+            if (elapsed := time.monotonic() - window) > timeout:
+                if received < SLOWEST * elapsed:
+                    raise _Again(f"only {received} bytes in {math.ceil(elapsed)} s")
+                window, received = time.monotonic(), 0
+        size = file.tell()
+    if total is not None and size < total:
+        raise _Again(f"the connection closed after {size} of {total} bytes")
+
+
+@contextlib.contextmanager
+def _lock(part: Path) -> Iterator[None]:
+    """One process at a time per target, where the system has file locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: the checksum still catches what two writers make of a file
+        yield
+        return
+    lock = part.with_name(f".{part.name}.lock")
+    with open(lock, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
