@@ -1,0 +1,378 @@
+"""EfficientNet against three independent implementations, and what one does with a model.
+
+The references write their own random weights; nothing is downloaded.
+"""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+from reference_models import (
+    as_ours,
+    calibrated,
+    filled,
+    lukemelas,
+    timm_tf,
+    torchvision_model,
+)
+from torch import nn
+
+from effnet.errors import EffnetError
+from effnet.model import (
+    SCALES,
+    STAGES,
+    EfficientNet,
+    build_model,
+    drop_connect,
+    round_filters,
+    round_repeats,
+)
+
+TOLERANCE = 1e-5
+NATIVE = ("b0", "b1", "b2", "b3")
+TORCHVISION = [name for name in SCALES if name not in ("b8", "l2")]
+
+
+def coefficients(name):
+    width, depth, _, _ = SCALES[name]
+    return {"width_coefficient": width, "depth_coefficient": depth, "num_classes": 10}
+
+
+def images_for(name):
+    """Two images of the native size for B0 to B3; small ones above, where depth is the point."""
+    count, size = (2, SCALES[name].resolution) if name in NATIVE else (8, 64)
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def written(build, name, **options):
+    """A reference with the weights its package gives it, where that takes no minutes."""
+    if name in ("b6", "b7", "b8", "l2"):
+        return filled(lambda: build(name, **options))
+    return build(name, **options)
+
+
+def assert_same_logits(ours, reference, images):
+    with torch.no_grad():
+        expected, got = reference(images), ours(images)
+    assert expected.std() > 0.1, "the logits are too small for an absolute tolerance"
+    assert (got - expected).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_logits_of_efficientnet_pytorch(name):
+    pytest.importorskip("efficientnet_pytorch")
+    images = images_for(name)
+    reference = calibrated(written(lukemelas, name), images)
+    assert_same_logits(as_ours(reference, **coefficients(name)), reference, images[:1])
+
+
+@pytest.mark.parametrize("name", [name for name in SCALES if name != "l2"])
+def test_logits_of_timm(name):
+    pytest.importorskip("timm")
+    images = images_for(name)
+    reference = calibrated(written(timm_tf, name), images)
+    assert_same_logits(as_ours(reference, **coefficients(name)), reference, images[:1])
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_logits_of_torchvision_with_symmetric_padding(name):
+    images = images_for(name)
+    reference = calibrated(written(torchvision_model, name, dropout=0.0), images)
+    options = {"padding": "symmetric", "batch_norm_eps": reference.features[0][1].eps}
+    ours = as_ours(reference, **coefficients(name), **options)
+    assert_same_logits(ours, reference, images[:1])
+    other = as_ours(reference, **coefficients(name), **options | {"padding": "same"})
+    with torch.no_grad():
+        assert (other(images[:1]) - reference(images[:1])).abs().max() > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("size", [(65, 97), (33, 64), (130, 31), (225, 223), (7, 224), (1, 1)])
+@pytest.mark.parametrize("padding", ["same", "symmetric"])
+def test_odd_non_square_and_tiny_inputs(size, padding):
+    torch.manual_seed(2)
+    # One pixel has no batch statistics worth the name, so rounding is amplified: in float64.
+    dtype = torch.float64 if size == (1, 1) else torch.float32
+    images = torch.randn(4, 3, *size, dtype=dtype)
+    options = coefficients("b0")
+    if padding == "same":
+        pytest.importorskip("efficientnet_pytorch")
+        reference = lukemelas("b0")
+    else:
+        reference = torchvision_model("b0", dropout=0.0)
+        options |= {"padding": padding, "batch_norm_eps": 1e-5}
+    reference = calibrated(reference.to(dtype), images)
+    assert_same_logits(as_ours(reference, **options), reference, images)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Every part of the network at a fraction of its size."""
+    torch.manual_seed(0)
+    model = EfficientNet(0.5, 0.4, num_classes=4, dropout_rate=0.0, drop_connect_rate=0.0)
+    return calibrated(model, torch.randn(4, 3, 64, 64))
+
+
+def train_once(model, images, labels):
+    model.train().zero_grad()
+    loss = F.cross_entropy(model(images), labels)
+    loss.backward()
+    return loss.item()
+
+
+@pytest.mark.parametrize("package", ["efficientnet_pytorch", "timm", "torchvision"])
+@pytest.mark.parametrize("size", [(64, 64), (75, 50)])
+def test_gradients_and_running_statistics_of_a_training_step(package, size):
+    pytest.importorskip(package)
+    torch.manual_seed(0)
+    options = coefficients("b0") | {"dropout_rate": 0.0, "drop_connect_rate": 0.0}
+    if package == "efficientnet_pytorch":
+        reference = lukemelas("b0")
+    elif package == "timm":
+        # timm keeps torch's momentum of 0.1 unless told; the published value is 0.01.
+        reference = timm_tf("b0", bn_momentum=0.01)
+    else:
+        norm = {"norm_layer": lambda n: nn.BatchNorm2d(n, eps=1e-3, momentum=0.01)}
+        reference = torchvision_model("b0", dropout=0.0, stochastic_depth_prob=0.0, **norm)
+        options |= {"padding": "symmetric"}
+    # In float64, so that a difference is one of the function and not of rounding.
+    reference = reference.double().train()
+    ours = copy.deepcopy(as_ours(reference, **options))
+    images = torch.randn(6, 3, *size, dtype=torch.float64)
+    labels = torch.arange(6)
+    loss, expected = train_once(ours, images, labels), train_once(reference, images, labels)
+    assert loss == pytest.approx(expected, abs=1e-12)
+
+    shared = as_ours(reference, **options)  # the reference's values under our names
+    # assign=True makes new parameters of the same storage, so gradients are paired by storage.
+    expected_gradients = {p.data_ptr(): p.grad for p in reference.parameters()}
+    shared_parameters = dict(shared.named_parameters())
+    largest = max(p.grad.abs().max() for p in reference.parameters())
+    for name, parameter in ours.named_parameters():
+        expected_gradient = expected_gradients[shared_parameters[name].data_ptr()]
+        torch.testing.assert_close(
+            parameter.grad, expected_gradient, rtol=1e-8, atol=1e-10 * float(largest), msg=name
+        )
+    for (name, got), wanted in zip(ours.named_buffers(), shared.buffers(), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-12, msg=name)
+    assert ours._bn0.running_mean.abs().max() > 0
+
+
+def test_same_seed_drops_the_same_as_efficientnet_pytorch():
+    pytest.importorskip("efficientnet_pytorch")
+    reference = lukemelas("b0", rate=0.4).train()
+    options = coefficients("b0") | {"dropout_rate": 0.4, "drop_connect_rate": 0.4}
+    ours = copy.deepcopy(as_ours(reference, **options))
+    images = torch.randn(16, 3, 64, 64)
+    torch.manual_seed(3)
+    expected = reference(images)
+    torch.manual_seed(3)
+    torch.testing.assert_close(ours(images), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_drop_connect_rate_of_every_block():
+    """Block i of n drops a sample with probability 0.2 i / n, and only where it has a shortcut."""
+    torch.manual_seed(0)
+    # A third of the width leaves the rates as they are, and the test quick.
+    model = build_model("b0", num_classes=2, width_coefficient=0.3).train()
+    count, samples, dropping = len(model._blocks), 3000, []
+    for i, block in enumerate(model._blocks):
+        in_channels = (block._expand_conv if i else block._depthwise_conv).in_channels
+        x = torch.randn(samples, in_channels, 1, 1)
+        with torch.no_grad():
+            y = block(x)
+            block.drop_rate, rate = 0.0, block.drop_rate
+            undropped = block(x)
+        if not block.has_shortcut:
+            torch.testing.assert_close(y, undropped)
+            continue
+        dropping.append(i)
+        expected = 0.2 * i / count
+        assert rate == pytest.approx(expected)
+        dropped = (y == x).flatten(1).all(1)
+        sigma = (expected * (1 - expected) / samples) ** 0.5
+        assert abs(dropped.float().mean() - expected) < 4 * sigma, f"block {i}"
+        torch.testing.assert_close(
+            (y - x)[~dropped], (undropped - x)[~dropped] / (1 - expected), rtol=1e-4, atol=1e-5
+        )
+    assert dropping == [2, 4, 6, 7, 9, 10, 12, 13, 14]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_drop_connect_keeps_its_rate_in_any_precision(dtype):
+    torch.manual_seed(0)
+    samples, rate = 1_000_000, 0.025
+    kept = drop_connect(torch.ones(samples, 1, 1, 1, dtype=dtype), rate)
+    sigma = (rate * (1 - rate) / samples) ** 0.5
+    assert abs((kept == 0).float().mean() - rate) < 4 * sigma
+    assert kept.dtype == dtype
+    assert kept.max().item() == pytest.approx(1 / (1 - rate), rel=4e-3)
+
+
+def test_eval_mode_drops_nothing_and_trains_no_statistics(small):
+    model, images = copy.deepcopy(small), torch.randn(8, 3, 64, 64)
+    model._dropout.p = 0.9
+    for block in model._blocks:
+        block.drop_rate = 0.9
+    before = copy.deepcopy(model.state_dict())
+    assert torch.equal(model(images), small(images))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert not torch.allclose(model.train()(images), small(images))
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_scales(name):
+    """Coefficients, resolution, dropout, every width and depth as efficientnet_pytorch has it."""
+    package = pytest.importorskip("efficientnet_pytorch")
+    assert tuple(SCALES[name]) == package.utils.efficientnet_params(f"efficientnet-{name}")
+    with torch.device("meta"):
+        ours, reference = build_model(name), lukemelas(name, classes=1000)
+    shapes = {key: value.shape for key, value in ours.state_dict().items()}
+    assert shapes == {key: value.shape for key, value in reference.state_dict().items()}
+    assert ours._dropout.p == SCALES[name].dropout_rate
+
+
+@pytest.mark.parametrize("width", [0.3, 0.5, 1.0, 1.3, 2.0, 3.8, 5.0])
+@pytest.mark.parametrize("depth", [0.4, 1.0, 2.5])
+def test_any_coefficients(width, depth):
+    package = pytest.importorskip("efficientnet_pytorch")
+    params = package.utils.GlobalParams(
+        width_coefficient=width, depth_coefficient=depth, depth_divisor=8
+    )
+    with torch.device("meta"):
+        model = build_model("b0", width_coefficient=width, depth_coefficient=depth)
+    assert model._conv_stem.out_channels == package.utils.round_filters(32, params)
+    blocks = iter(model._blocks)
+    for stage in STAGES:
+        for _ in range(package.utils.round_repeats(stage.layers, params)):
+            expected = package.utils.round_filters(stage.channels, params)
+            assert next(blocks)._project_conv.out_channels == expected
+    assert next(blocks, None) is None
+    assert model._fc.in_features == package.utils.round_filters(1280, params)
+
+
+def test_rounding():
+    # TensorFlow's rule: multiples of 8, ties up, never below 8 nor more than 10 % lost.
+    assert [round_filters(32, w) for w in (0.1, 1.0, 1.1, 1.2, 1.4)] == [8, 32, 32, 40, 48]
+    assert round_filters(12, 1.0) == 16
+    assert round_filters(32, 0.3) == 16  # the nearest multiple of 9.6 is 8, which loses 17 %
+    assert [round_repeats(n, 1.1) for n in (1, 2, 3, 4)] == [2, 3, 4, 5]
+
+
+def test_extract_features_and_any_channels_and_classes():
+    model = build_model("b1", num_classes=7, in_channels=5).eval()
+    images = torch.randn(2, 5, 64, 96)
+    features = model.extract_features(images)
+    assert features.shape == (2, 1280, 2, 3)
+    assert model(images).shape == (2, 7)
+    torch.testing.assert_close(model._fc(features.mean((2, 3))), model(images))
+
+
+def test_batch_norm_settings():
+    norms = [m for m in build_model("b0").modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 49
+    assert {(n.momentum, n.eps) for n in norms} == {(0.01, 1e-3)}
+    model = build_model("b0", batch_norm_momentum=0.1, batch_norm_eps=1e-5)
+    assert {(n.momentum, n.eps) for n in model.modules() if isinstance(n, nn.BatchNorm2d)} == {
+        (0.1, 1e-5)
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "b9"}, ["'b9'", "b0", "l2", "torchvision:"]),
+        ({"padding": "valid"}, ["padding", "'valid'", "same", "symmetric"]),
+        ({"dropout_rate": 1.0}, ["dropout_rate", "1.0", "[0, 1)"]),
+        ({"drop_connect_rate": -0.1}, ["drop_connect_rate", "-0.1"]),
+        ({"num_classes": 0}, ["num_classes", "0"]),
+        ({"in_channels": 0}, ["in_channels", "0"]),
+        ({"width_coefficient": 0.0}, ["width_coefficient", "0.0"]),
+        ({"depth_coefficient": float("nan")}, ["depth_coefficient", "nan"]),
+    ],
+)
+def test_bad_values_are_refused_by_name(options, words):
+    with pytest.raises(EffnetError) as error:
+        build_model(**options)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize(("padding", "training"), [("same", True), ("symmetric", False)])
+def test_compiles_without_graph_breaks(padding, training):
+    torch.manual_seed(0)
+    model = EfficientNet(0.25, 0.35, num_classes=4, drop_connect_rate=0.5, padding=padding)
+    assert any(block.has_shortcut and block.drop_rate for block in model._blocks)
+    images = torch.randn(4, 3, 48, 33)
+    calibrated(model, images).train(training)
+    torch.manual_seed(1)
+    expected = copy.deepcopy(model)(images)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)  # a break is an error
+    torch.manual_seed(1)
+    got = compiled(images)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    if training:
+        got.sum().backward()
+        assert model._conv_stem.weight.grad.abs().sum() > 0
+
+
+def test_channels_last(small):
+    images = torch.randn(2, 3, 64, 48)
+    model = copy.deepcopy(small).to(memory_format=torch.channels_last)
+    images_last = images.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(model(images_last), small(images), rtol=1e-4, atol=1e-5)
+    features = model.extract_features(images_last)
+    assert features.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_bf16_autocast(small):
+    model, images = copy.deepcopy(small), torch.randn(8, 3, 64, 64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(images)
+    assert logits.dtype == torch.bfloat16
+    expected = small(images)
+    assert (logits - expected).abs().mean() < 0.05 * expected.std()
+    model.train()
+    for block in model._blocks:
+        block.drop_rate = 0.3
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model(images).float().square().mean()
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_export(small):
+    images = torch.randn(2, 3, 64, 48)
+    program = torch.export.export(small, (images,))
+    torch.testing.assert_close(program.module()(images), small(images))
+
+
+def test_pickle_and_state_dict_round_trips(small):
+    images = torch.randn(2, 3, 48, 48)
+    for twin in (pickle.loads(pickle.dumps(small)), copy.deepcopy(small)):
+        assert torch.equal(twin(images), small(images))
+    buffer = io.BytesIO()
+    torch.save(small.state_dict(), buffer)
+    buffer.seek(0)
+    twin = EfficientNet(0.5, 0.4, num_classes=4).eval()
+    twin.load_state_dict(torch.load(buffer, weights_only=True))
+    assert torch.equal(twin(images), small(images))
+
+
+def test_learns():
+    """A few steps on four images bring the loss down: gradients reach every parameter."""
+    torch.manual_seed(0)
+    model = EfficientNet(0.25, 0.4, num_classes=4, drop_connect_rate=0.0).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    images, labels = torch.randn(8, 3, 32, 32), torch.arange(8) % 4
+    losses = []
+    for _ in range(15):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert all(p.grad.abs().sum() > 0 for p in model.parameters())
+    assert losses[-1] < 0.5 * losses[0]
