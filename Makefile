@@ -87,7 +87,7 @@ check-data: $(READY) ## check every image and annotation (STANFORD_CARS=<folder>
 	@$(PY) -m effnet.check $(or $(STANFORD_CARS),data/stanford_cars)
 
 weights: $(READY) ## fetch the pretrained weights that the profile needs
-	@$(PY) -m effnet.weights --profile $(PROFILE)
+	@$(PY) -m effnet.profiles $(PROFILE)
 
 test: $(READY) ## the test suite
 	@$(PY) -m pytest
@@ -95,7 +95,7 @@ test: $(READY) ## the test suite
 lint: $(READY) ## formatting, lint, and notebooks without outputs
 	@$(ENV)/bin/ruff format --check .
 	@$(ENV)/bin/ruff check .
-	@$(ENV)/bin/nbstripout --verify notebooks/*.ipynb
+	@$(ENV)/bin/nbstripout --keep-id --verify notebooks/*.ipynb
 
 bench: $(READY) ## measure speed beside the thesis's way and the peers
 	@$(PY) benchmarks/bench.py

@@ -1,5 +1,9 @@
-"""Profiles: what `make reproduce` trains and on which data, one YAML file each."""
+"""Profiles: what `make reproduce` trains and on which data, one YAML file each.
 
+`python -m effnet.profiles thesis` fetches the published checkpoints that a profile needs.
+"""
+
+import argparse
 import itertools
 import os
 from dataclasses import dataclass
@@ -10,8 +14,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from effnet import thesis
-from effnet.errors import EffnetError
-from effnet.paths import REPORTS
+from effnet.errors import EffnetError, command_line
+from effnet.paths import REPORTS, relative
+from effnet.published import fetch_weights
 from effnet.trial import Trial
 
 FOLDER = Path(__file__).parent / "profiles"
@@ -129,3 +134,25 @@ def _thesis_grid(group: str) -> list[tuple[str, dict[str, Any]]]:
         }
         named.append((label, values))
     return named
+
+
+def checkpoint_names(profile: Profile) -> list[str]:
+    """Names of the published checkpoints that a profile's trials start from ("b0", ...)."""
+    suffixes = {"imagenet": "", "advprop": "-advprop"}
+    trials = [job.trial for job in profile.jobs if job.trial.weights in suffixes]
+    return sorted({trial.model_name + suffixes[trial.weights] for trial in trials})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m effnet.profiles", description=__doc__)
+    parser.add_argument("profile", nargs="?", default="demo")
+    profile = Profile.load(parser.parse_args().profile)
+    names = checkpoint_names(profile)
+    if not names:
+        print(f"profile {profile.name} needs no published checkpoint")
+    for name in names:
+        print(f"{name}: {relative(fetch_weights(name))}")
+
+
+if __name__ == "__main__":
+    command_line(main)

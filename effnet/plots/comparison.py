@@ -1,0 +1,119 @@
+"""Best runs of two groups beside each other (figures 32 and 33, thesis section 6.2.3)."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from effnet.plots.curves import ACCURACY, LOSS, draw_pair, legend
+from effnet.plots.groups import (
+    PUBLISHED,
+    PUBLISHED_BEST,
+    best_of,
+    group_name,
+    no_runs,
+    published_run,
+    siblings,
+)
+from effnet.plots.listing import lr_drops
+from effnet.plots.style import GREY, footnote, hide_axes, new_figure, styled
+from effnet.runs import metrics
+
+
+@styled
+def side_by_side(runs: pd.DataFrame, groups: tuple[str, str], source: str) -> Figure:
+    """Losses and accuracies of the best runs of two groups beside each other (figures 32, 33).
+
+    Both columns share their vertical axes, so that heights compare; dotted lines are drops of the
+    learning rate. A group without runs leaves its column empty and says so.
+    """
+    best = [best_of(runs, group) for group in groups]
+    title = "Best runs: " + " beside ".join(map(group_name, groups))
+    if all(run is None for run in best):
+        return no_runs(title, groups[0], source)
+    figure, axes = new_figure(2, 2, height=6.6, sharey="row")
+    for (upper, lower), group, run in zip(axes.T, groups, best, strict=True):
+        if run is None:
+            hide_axes((upper, lower))
+            text = f"no finished run: {group_name(group)}"
+            upper.text(0.5, 0.0, text, ha="center", va="center", transform=upper.transAxes)
+            continue
+        history = metrics(run)
+        draw_pair(upper, history, "loss_batch_mean", LOSS)
+        draw_pair(lower, history, "acc_batch_mean", ACCURACY)
+        for ax in (upper, lower):
+            for number, epoch in enumerate(lr_drops(history)):
+                label = "learning rate drops" if number == 0 and ax is lower else None
+                ax.axvline(epoch, color=GREY, ls=":", lw=1.3, label=label)
+            ax.set_xlabel("epoch")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.tick_params(labelleft=True)
+        upper.set_title(f"{group_name(group)}: {run['name']}")
+        legend(upper, "upper right")
+        legend(lower, "best")
+    axes[1, 0].set_ylim(0, 1.03)
+    figure.suptitle(title)
+    footnote(figure, source)
+    return figure
+
+
+def comparison_table(
+    runs: pd.DataFrame,
+    groups: tuple[str, ...],
+    published: pd.DataFrame | None = None,
+    epoch: int = 20,
+) -> pd.DataFrame:
+    """The numbers behind the comparisons: a row for each group's best run, and for the thesis's
+    where its table of runs is given.
+
+    Accuracies by both definitions (the thesis gives means of batches only), the spread over seeds
+    of that setting, the drops of the learning rate, and the gap between validation and training
+    loss at `epoch` (the thesis speaks of the beginning; in a shorter run the epoch at the same
+    share of it). Groups without runs are left out.
+    """
+    rows = []
+    for group in groups:
+        run = best_of(runs, group)
+        if run is not None:
+            rows.append(_row(runs, group, run, epoch))
+        theirs = published_run(published, PUBLISHED_BEST.get(group, ""))
+        if theirs is not None:
+            rows.append(
+                {
+                    "group": group_name(group),
+                    "run": f"{theirs['run']}, {PUBLISHED}",
+                    "max_val_acc (batches)": theirs["max_val_acc"],
+                    "max_train_acc (batches)": theirs["max_train_acc"],
+                    "last epoch": theirs["epochs"],
+                    "lr drops at": str(theirs["lr_drops_at_epochs"]).replace(";", ", "),
+                }
+            )
+    table = pd.DataFrame(rows)
+    for column in table.columns.intersection(["last epoch", "gap at epoch", "seeds"]):
+        table[column] = table[column].astype("Int64")  # whole numbers that may be missing
+    return table
+
+
+def _row(runs: pd.DataFrame, group: str, run: pd.Series, epoch: int) -> dict[str, Any]:
+    history = metrics(run)
+    last = len(history) - 1
+    at = epoch if last >= 2 * epoch else round(last * epoch / 150)
+    gap = history["val_loss_batch_mean"] - history["train_loss_batch_mean"]
+    seeds = siblings(runs, run)["max_val_acc_batch_mean"]
+    return {
+        "group": group_name(group),
+        "run": run["name"],
+        "max_val_acc (batches)": history["val_acc_batch_mean"].max(),
+        "max_val_acc (images)": history["val_acc"].max(),
+        "max_train_acc (batches)": history["train_acc_batch_mean"].max(),
+        "max_train_acc (images)": history["train_acc"].max(),
+        "seeds": len(seeds),
+        "range over seeds": seeds.max() - seeds.min() if len(seeds) > 1 else np.nan,
+        "trained parameters": run.get("trainable_parameters"),
+        "last epoch": last,
+        "lr drops at": ", ".join(map(str, lr_drops(history))) or "none",
+        "loss gap (val - train)": gap.iloc[at],
+        "gap at epoch": int(history["epoch"].iloc[at]),
+    }

@@ -1,0 +1,174 @@
+"""What the thesis's hosted dashboard showed, drawn from the local runs (figures 14 and 16).
+
+Its charts (figure 15) are `effnet.plots.curves.four_charts`.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from effnet.plots.groups import absent, group_colour, group_name, present
+from effnet.plots.style import GREEN, GREY, VERMILLION, footnote, hide_axes, new_figure, styled
+from effnet.runs import metrics
+
+STATES = {"finished": GREEN, "running": "#0072B2", "interrupted": GREY, "failed": VERMILLION}
+FILES = {
+    "trial.json": "hyperparameters, environment, data and code hash",
+    "status.json": "state, epochs done, time",
+    "metrics.csv": "losses, accuracies, learning rate and time of every epoch",
+    "predictions_train.csv": "class and prediction of every training image",
+    "predictions_val.csv": "class and prediction of every validation image",
+    "summary.json": "parameters, best epoch, top-1/3/5/10, speed",
+    "best.ckpt": "weights of the epoch with the lowest validation loss",
+    "last.ckpt": "everything needed to go on after the last epoch",
+}
+
+
+def run_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per run, newest first, with the columns of the thesis's dashboard (figure 14).
+
+    Accuracies by the thesis's definition and per image; times in seconds. Runs in every state are
+    listed; what a run has not reached yet is missing.
+    """
+    rows = []
+    for _, run in runs.sort_values(["created", "name"], ascending=False).iterrows():
+        history = metrics(run) if (Path(run["path"]) / "metrics.csv").is_file() else None
+        last = {} if history is None or history.empty else history.iloc[-1]
+        rows.append(
+            {
+                "name": run["name"],
+                "group": run["group"],
+                "state": run["state"],
+                "created": str(run["created"])[:16].replace("T", " "),
+                "running_time_s": run["seconds"],
+                "epoch_last": last.get("epoch"),
+                "train_acc_last": last.get("train_acc_batch_mean"),
+                "val_acc_max": None if history is None else history["val_acc_batch_mean"].max(),
+                "val_acc_max_per_image": None if history is None else history["val_acc"].max(),
+                "lap_time_s": None if history is None else history["seconds"].mean(),
+                "in_channels": run["in_channels"],
+                "weights": run["weights"] if isinstance(run["weights"], str) else "none",
+                "dropout_rate": run["dropout_rate"],
+                "weight_decay": run["weight_decay"],
+                "seed": run["seed"],
+                "trial_id": run["trial_id"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def published_table(published: pd.DataFrame) -> pd.DataFrame:
+    """The 16 rows that the thesis shows of its dashboard, from its table of runs."""
+    shown = published[published["dashboard_state"].fillna("") != ""]
+    columns = ["run", "group", *(c for c in shown.columns if c.startswith("dashboard_"))]
+    columns += ["in_channels", "weight_decay"]
+    return shown[columns].rename(columns=lambda name: name.removeprefix("dashboard_"))
+
+
+@styled
+def run_table_figure(table: pd.DataFrame, source: str, count: int = 20) -> Figure:
+    """The run table as a picture (figure 14): the newest `count` rows of `run_table`."""
+    if table.empty:
+        return absent("Runs", "No runs in this report yet.", source)
+    shown = table.head(count)
+    columns = {
+        "run": (0.0, "left", shown["name"]),
+        "state": (0.275, "left", shown["state"]),
+        "created\n(UTC)": (0.37, "left", shown["created"].str[5:]),
+        "time": (0.555, "right", shown["running_time_s"].map(duration)),
+        "epoch\nlast": (0.605, "right", shown["epoch_last"].map(_number("{:.0f}"))),
+        "train\nacc last": (0.67, "right", shown["train_acc_last"].map(_number("{:.3f}"))),
+        "val acc\nmax": (0.735, "right", shown["val_acc_max"].map(_number("{:.3f}"))),
+        "s per\nepoch": (0.788, "right", shown["lap_time_s"].map(_number("{:.1f}"))),
+        "chan-\nnels": (0.835, "right", shown["in_channels"].map(_number("{:.0f}"))),
+        "weights": (0.9, "right", shown["weights"].map(lambda w: Path(w).stem[:10])),
+        "drop-\nout": (0.945, "right", shown["dropout_rate"].map(_number("{:g}"))),
+        "decay": (1.0, "right", shown["weight_decay"].map(_number("{:g}"))),
+    }
+    figure, ax = new_figure(height=1.3 + 0.29 * len(shown))
+    step = _table(ax, columns, len(shown))
+    for row, run in enumerate(shown.itertuples()):
+        y = 1 - (row + 2.5) * step
+        ax.plot([-0.014], [y], "s", color=group_colour(run.group), ms=7, clip_on=False)
+        ax.plot([0.265], [y], "o", color=STATES.get(run.state, GREY), ms=6)
+    for group in present(shown["group"]):
+        ax.plot([], [], "s", color=group_colour(group), label=group_name(group))
+    figure.legend(loc="outside upper center", ncols=4)
+    footnote(figure, f"{source}; newest {len(shown)} of {len(table)} runs")
+    return figure
+
+
+def artifacts(run: pd.Series | None) -> pd.DataFrame:
+    """The files of a run's folder: `name`, `size` in bytes, `modified` (UTC), `what` it holds.
+
+    Empty without a run.
+    """
+    rows = []
+    folder = Path("." if run is None else run["path"])
+    found = [] if run is None else sorted(folder.rglob("*"))
+    for file in (p for p in found if p.is_file() and p.name[0] != "."):
+        name = file.relative_to(folder).as_posix()
+        stat = file.stat()
+        modified = pd.Timestamp(stat.st_mtime, unit="s").round("s")
+        rows.append((name, stat.st_size, modified, FILES.get(name, "")))
+    return pd.DataFrame(rows, columns=["name", "size", "modified", "what"])
+
+
+@styled
+def artifacts_figure(files: pd.DataFrame, run: pd.Series | None, source: str) -> Figure:
+    """The artefacts of one run as a picture (figure 16), from the table of `artifacts`."""
+    if run is None or files.empty:
+        return absent("Artefacts", "No finished run in this report has left files.", source)
+    columns = {
+        "name": (0.0, "left", files["name"]),
+        "size": (0.36, "right", files["size"].map(size_text)),
+        "modified (UTC)": (0.4, "left", files["modified"].dt.strftime("%Y-%m-%d %H:%M")),
+        "what": (0.57, "left", files["what"]),
+    }
+    figure, ax = new_figure(height=1.2 + 0.3 * len(files))
+    _table(ax, columns, len(files), fontsize=9)
+    total = size_text(files["size"].sum())
+    figure.suptitle(f"Artefacts of {run['name']}: {len(files)} files, {total}")
+    footnote(figure, source)
+    return figure
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds as a reader writes them: `6h 08min`, `2min 05s`, `48s`."""
+    if seconds is None or pd.isna(seconds):
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02d}min"
+    return f"{minutes}min {rest:02d}s" if minutes else f"{rest}s"
+
+
+def size_text(size: float) -> str:
+    """Bytes in the unit that leaves one to three digits before the point (1 MB = 10^6 bytes)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.2f} {unit}"
+        size /= 1000
+    raise AssertionError
+
+
+def _number(form: str):
+    return lambda value: "–" if value is None or pd.isna(value) else form.format(value)
+
+
+def _table(ax: Axes, columns: dict, rows: int, fontsize: float = 8) -> float:
+    """Write columns of text, `{head: (x, align, values)}`, and return the height of a row."""
+    hide_axes(ax)
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    step = 1 / (rows + 2)
+    for head, (x, align, values) in columns.items():
+        ax.text(x, 1 - step, head, ha=align, va="center", fontsize=fontsize, color=GREY)
+        for row, value in enumerate(values):
+            y = 1 - (row + 2.5) * step
+            ax.text(x, y, value, ha=align, va="center", fontsize=fontsize)
+    for row in range(rows):
+        ax.axhline(1 - (row + 2) * step, color="#E3E3E3", lw=0.7)
+    return step

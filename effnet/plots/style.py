@@ -1,0 +1,108 @@
+"""The look that all figures share: colours, font sizes, and how a figure is made.
+
+Makers in `effnet.plots` are pure: they take data and return a `matplotlib.figure.Figure` that no
+pyplot state knows of, so nothing stays open and nothing has to be closed.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# The eight colours of Okabe and Ito (2008), told apart with every kind of colour blindness.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY, LIGHT = "#6E6E6E", "#D9D9D9"
+COLOURS = [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK]
+
+# Meanings, so that a colour says the same in every figure.
+TRAIN, VALIDATION = BLUE, VERMILLION
+PUBLISHED, OURS = GREY, BLUE
+HEATMAP = "rocket"  # seaborn's, perceptually even; the scale of the thesis's heatmaps
+WIDTH = 9.0  # inches; a page shows a figure about 850 px wide, so 10 pt stay legible
+
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "axes.titlesize": 11.5,
+    "axes.labelsize": 10.5,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "legend.fontsize": 9.5,
+    "legend.frameon": False,
+    "figure.titlesize": 13,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5.5,
+    "image.interpolation": "nearest",
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(maker: Callable[P, R]) -> Callable[P, R]:
+    """Decorator of makers: the shared style holds while the figure is drawn, and only then."""
+
+    @wraps(maker)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.rc_context(STYLE):
+            return maker(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(
+    rows: int = 1,
+    columns: int = 1,
+    width: float = WIDTH,
+    height: float | None = None,
+    **subplots: Any,
+) -> tuple[Figure, Any]:
+    """A figure with `rows` x `columns` axes, laid out so that labels do not overlap.
+
+    Sizes in inches; without a height a panel is about 5 : 3.5. Further arguments go to
+    `Figure.subplots` (`sharex`, `squeeze`, `width_ratios`, `gridspec_kw`, ...). Returns
+    `(figure, axes)` like `pyplot.subplots`. Call it inside a maker decorated with `styled`.
+    """
+    if height is None:
+        height = max(2.2, 0.7 * width / columns) * rows
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, **subplots)
+
+
+def hide_axes(axes: Axes | Iterable[Axes]) -> None:
+    """Take frame, ticks and grid away: for pictures, drawings and unused panels."""
+    for ax in np.atleast_1d(np.asarray(axes, dtype=object)).ravel():
+        ax.set_axis_off()
+
+
+def show_image(ax: Axes, image: np.ndarray, title: str = "", **kwargs: Any) -> None:
+    """Draw an image (H, W), (H, W, 1) or (H, W, 3), uint8 or floats from 0 to 1, without axes."""
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim == 2:
+        limits = {"vmin": 0, "vmax": 255 if image.dtype == np.uint8 else 1}
+        kwargs = {"cmap": "gray", **limits, **kwargs}
+    ax.imshow(image, **kwargs)
+    if title:
+        ax.set_title(title)
+    hide_axes(ax)
+
+
+def footnote(figure: Figure, text: str) -> None:
+    """A line of small print under the panels: conditions, sample sizes, sources."""
+    figure.supxlabel(text, fontsize=8.5, color=GREY)

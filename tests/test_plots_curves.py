@@ -1,0 +1,144 @@
+"""Curves, listings and comparisons of runs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_runs import fake_profile, fake_run
+from figure_checks import SOURCE, rows_of, texts
+
+from effnet import thesis
+from effnet.plots import comparison, curves, groups, listing
+from effnet.runs import load_runs
+
+PUBLISHED = listing.published_settings(thesis.published_runs(), thesis.grid())
+CELLS = (thesis.heatmaps(), thesis.heatmaps(colour=True))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    return load_runs(fake_profile(tmp_path_factory.mktemp("demo")), ("finished",))
+
+
+@pytest.fixture(scope="module")
+def whole_grid(tmp_path_factory):
+    """A run for each of the thesis's 65, few images each."""
+    reports = tmp_path_factory.mktemp("grid")
+    for number, row in enumerate(thesis.grid().itertuples()):
+        named = isinstance(row.run, str) and row.run
+        fake_run(
+            reports,
+            row.run if named else f"run-{number:02d}",
+            row.group,
+            max_val_acc=0.3 + 0.009 * number,
+            epochs=45,
+            lr_drops=(20, 30) if row.run == "SAN-459" else (20,),
+            dropout_rate=row.dropout_rate,
+            weight_decay=row.weight_decay,
+            batch_size=row.batch_size,
+            seed=row.repeat - 1,
+        )
+    return load_runs(reports, ("finished",))
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    reports = tmp_path_factory.mktemp("seeds")
+    for seed, accuracy in enumerate((0.80, 0.83, 0.81)):
+        fake_run(reports, f"a-{seed}", "pretrained", accuracy, dropout_rate=0.0, seed=seed)
+    fake_run(reports, "b", "pretrained", 0.7, dropout_rate=0.2)
+    return load_runs(reports, ("finished",))
+
+
+def test_best_run_is_chosen_by_the_mean_of_batches(tmp_path):
+    a = fake_run(tmp_path, "a", "scratch_rgb", 0.70)
+    b = fake_run(tmp_path, "b", "scratch_rgb", 0.71)
+    fake_run(tmp_path, "c", "scratch_gray", 0.99)
+    # b has the higher mean of batches, a the higher share of images.
+    for folder, accuracy in ((a, 0.9), (b, 0.5)):
+        table = pd.read_csv(folder / "metrics.csv").assign(val_acc=accuracy)
+        table.to_csv(folder / "metrics.csv", index=False)
+    runs = load_runs(tmp_path)
+    assert groups.best_of(runs, "scratch_rgb")["name"] == "b"
+    assert groups.best_of(runs, "all")["name"] == "c"
+    assert groups.best_of(runs, "pretrained") is None
+    assert "RGB from scratch: b" in texts(curves.best_of_group(runs, "scratch_rgb", SOURCE))
+
+
+def test_three_rows_show_the_files_numbers(demo):
+    run = groups.best_of(demo, "pretrained")
+    rows = rows_of(run)
+    figure = curves.best_of_group(demo, "pretrained", SOURCE, PUBLISHED)
+    lr, losses, accuracies = figure.axes[:3]
+    drawn = {line.get_label(): line.get_ydata() for ax in (lr, losses) for line in ax.lines[:2]} | {
+        f"{line.get_label()} accuracy": line.get_ydata() for line in accuracies.lines
+    }
+    expected = {
+        "learning rate": "lr",
+        "training": "train_loss_batch_mean",
+        "validation": "val_loss_batch_mean",
+        "training accuracy": "train_acc_batch_mean",
+        "validation accuracy": "val_acc_batch_mean",
+    }
+    for label, column in expected.items():
+        np.testing.assert_allclose(drawn[label], [row[column] for row in rows])
+    dashed = [line for line in accuracies.lines if line.get_linestyle() == "--"]
+    assert [line.get_label() for line in dashed] == ["thesis (published), validation: 0.903"]
+    assert dashed[0].get_ydata()[0] == pytest.approx(0.9031956791877748)
+
+
+def test_listing_has_both_definitions_beside_the_published(whole_grid):
+    run = whole_grid[whole_grid["name"] == "SAN-437"].iloc[0]
+    history = pd.DataFrame(rows_of(run))
+    table = listing.listing(run, history, groups.published_run(PUBLISHED, "SAN-437"))
+    table = table.set_index("hyperparameter")
+    here, theirs = table["here"], table["thesis (published)"]
+    assert here["max_val_acc (batches)"] == f"{history['val_acc_batch_mean'].max():.4f}"
+    assert here["max_val_acc (images)"] == f"{history['val_acc'].max():.4f}"
+    assert theirs["max_val_acc (batches)"] == "0.8126" and theirs["seed"] == "–"
+    assert theirs["lr drops at"] == "82, 119" and theirs["in_channels"] == "1"
+    assert theirs["batch_size"] == "32*"  # reconstructed, and marked as such
+    assert here["dropout_rate"] == "0" and here["weight_decay"] == "0.1"
+
+
+def test_lr_drops_are_the_first_epochs_at_a_lower_rate():
+    lr = [1e-3] * 4 + [1e-4] * 2 + [1e-4 * (1 - 1e-9)] + [1e-5]
+    assert listing.lr_drops(pd.DataFrame({"epoch": range(8), "lr": lr})) == [4, 7]
+    assert listing.lr_drops(pd.DataFrame({"epoch": [0], "lr": [1e-3]})) == []
+
+
+def test_schedule_shows_the_thesiss_run_or_the_one_with_most_drops(whole_grid, tmp_path):
+    assert "SAN-459" in texts(curves.schedule(whole_grid, SOURCE))
+    fake_run(tmp_path, "best", "scratch_gray", 0.9, lr_drops=())
+    fake_run(tmp_path, "dropped", "scratch_gray", 0.5, lr_drops=(4, 8), seed=1)
+    fake_run(tmp_path, "other", "scratch_rgb", 0.9, lr_drops=(2, 4, 8))
+    title = curves.schedule(load_runs(tmp_path), SOURCE).get_suptitle()
+    assert title.endswith(": dropped")
+
+
+def test_charts_count_steps_as_batches_of_training_images(tmp_path):
+    fake_run(tmp_path, "a", "pretrained_frozen", images=(65, 10), batch_size=32, epochs=5)
+    run = load_runs(tmp_path).iloc[0]
+    assert curves.steps_per_epoch(run) == 3  # 32 + 32 + 1
+    figure = curves.four_charts(run, "charts", SOURCE)
+    for ax in figure.axes[1:4]:
+        assert list(ax.lines[0].get_xdata()) == [3, 6, 9, 12, 15]
+
+
+def test_epochs_to_reach_an_accuracy(tmp_path):
+    fake_run(tmp_path, "a", "pretrained", epochs=4, val_acc=[0.2, 0.5, 0.79, 0.7])
+    table = listing.epochs_to_reach(load_runs(tmp_path), "pretrained")
+    assert table["epoch of 50%"].tolist() == [1]
+    assert table["epoch of 80%"].isna().all()
+
+
+def test_comparison_table_has_gap_seeds_and_published_values(seeds, tmp_path):
+    table = comparison.comparison_table(seeds, ("pretrained", "scratch_rgb"), PUBLISHED)
+    assert table["run"].tolist() == [
+        "a-1", "SAN-396, thesis (published)", "SAN-448, thesis (published)",
+    ]  # fmt: skip
+    ours = table.iloc[0]
+    assert ours["seeds"] == 3 and ours["range over seeds"] == pytest.approx(0.03)
+    row = rows_of(groups.best_of(seeds, "pretrained"))[int(ours["gap at epoch"])]
+    gap = row["val_loss_batch_mean"] - row["train_loss_batch_mean"]
+    assert ours["loss gap (val - train)"] == pytest.approx(gap)
+    assert table.iloc[2]["lr drops at"] == "81, 99, 114"
