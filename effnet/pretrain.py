@@ -13,7 +13,7 @@ from effnet.train import data_module, make_model, run
 from effnet.trial import Trial
 from effnet.weights import save_weights
 
-EPOCHS = 12
+EPOCHS = 24
 
 
 def pretext_trial(trial: Trial) -> Trial:
@@ -29,7 +29,7 @@ def pretext_trial(trial: Trial) -> Trial:
         normalization=trial.normalization,
         batch_norm_momentum=trial.batch_norm_momentum,
         epochs=EPOCHS,
-        lr_patience=4,
+        lr_patience=5,
         early_stopping_patience=EPOCHS,
     )
 

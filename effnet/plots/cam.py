@@ -1,0 +1,193 @@
+"""Figure 8: where trained networks of different scale look (thesis section 2.3).
+
+Grad-CAM (Selvaraju et al. 2017): a layer's feature maps, weighted by how much the class's logit
+grows with each of them. For the last layer, behind which EfficientNet only pools and weighs, this
+is up to a factor the class activation map of Zhou et al. (2016) that the published figure shows.
+"""
+
+import json
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from effnet.errors import EffnetError
+from effnet.images import UnreadableImage, load
+from effnet.layouts import open_dataset
+from effnet.model import EfficientNet
+from effnet.module import Classifier
+from effnet.plots.groups import absent
+from effnet.plots.style import GREEN, VERMILLION, footnote, new_figure, styled
+from effnet.runs import predictions, run_folder
+from effnet.train import make_classifier
+from effnet.trial import Trial, resolve
+
+ROWS = 7  # of the map that B0 at 224 pixels has behind its last block
+
+
+class Maps(NamedTuple):
+    """What one network sees in a few images.
+
+    heat: (N, h, w) in [0, 1], the network's own feature resolution. predicted: (N,) class ids.
+    probability: (N,) of the predicted class.
+    """
+
+    heat: np.ndarray
+    predicted: np.ndarray
+    probability: np.ndarray
+
+
+def grad_cam(
+    model: EfficientNet, images: Tensor, classes: Tensor | None = None, rows: int = ROWS
+) -> tuple[Tensor, Tensor]:
+    """Heat maps (B, h, w) in [0, 1] and logits (B, N) of normalised images (B, C, H, W).
+
+    The maps come from the deepest layer with at least `rows` rows and columns: at native
+    resolution from the head, as published; small images shrink to 2 x 2 there, and an earlier
+    block speaks for them. `classes` (B,): whose evidence is shown; None: the predicted ones.
+    A map without any positive evidence is all zeros.
+    """
+    layers: list[Tensor] = []
+    handles = [
+        block.register_forward_hook(lambda _module, _inputs, output: layers.append(output))
+        for block in model.eval()._blocks
+    ]
+    try:
+        with torch.enable_grad():  # from the images on, in case that all weights are frozen
+            layers.append(model.extract_features(images.detach().requires_grad_()))
+            logits = model._fc(layers[-1].mean((2, 3)))
+            chosen = logits.argmax(1) if classes is None else classes
+            score = logits.gather(1, chosen[:, None]).sum()
+            features = next((x for x in layers[::-1] if min(x.shape[2:]) >= rows), layers[0])
+            (gradient,) = torch.autograd.grad(score, features)
+    finally:
+        for handle in handles:
+            handle.remove()
+    weights = gradient.mean((2, 3), keepdim=True)
+    heat = (weights * features).sum(1).clamp(min=0).detach()
+    return heat / heat.amax((1, 2), keepdim=True).clamp(min=1e-12), logits.detach()
+
+
+def load_trained(run: pd.Series | Path | str) -> Classifier:
+    """The network of a finished run with the weights of its best epoch, on the CPU."""
+    folder = run_folder(run)
+    values = json.loads((folder / "trial.json").read_text(encoding="utf-8"))["trial"]
+    # The weights come from the run itself; the checkpoint that it began with may be gone.
+    trial = Trial.make(values | {"weights": None, "freeze_pretrained_weights": False})
+    best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    if "_fc.bias" not in best:
+        raise EffnetError(f"{folder}: figure 8 needs an EfficientNet, not {trial.model_name}.")
+    classifier = make_classifier(trial, len(best["_fc.bias"]), None)
+    classifier.model.load_state_dict(best)
+    return classifier.eval()
+
+
+def choose_images(runs: pd.DataFrame, count: int = 3) -> list[str]:
+    """Paths of validation images of `count` classes that most of the runs get right."""
+    tables = [predictions(run) for _, run in runs.iterrows()]
+    table = tables[0].assign(right=sum(t["correct"].astype(int) for t in tables))
+    table = table.sort_values("right", ascending=False, kind="stable").drop_duplicates("class_id")
+    return table["path"].head(count).tolist()
+
+
+def look(run: pd.Series, data_dir: Path | str, paths: Sequence[str]) -> Maps:
+    """Grad-CAM of a run's network on images (paths relative to `data_dir`), at its resolution."""
+    classifier = load_trained(run)
+    trial = classifier.trial
+    images = [_load(Path(data_dir), path, trial.image_size, trial.in_channels) for path in paths]
+    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    heat, logits = grad_cam(classifier.model, classifier.augment(batch, train=False))
+    probability, predicted = logits.softmax(1).max(1)
+    return Maps(heat.numpy(), predicted.numpy(), probability.numpy())
+
+
+@styled
+def activation_maps(
+    pictures: Sequence[np.ndarray],
+    class_ids: Sequence[int],
+    names: Sequence[str],
+    maps: dict[str, Maps],
+) -> Figure:
+    """Figure 8: a row per image, a column per network, the heat over the gray picture.
+
+    pictures: uint8 (S, S, 3). class_ids: their true classes. names: class names by id.
+    maps: title of a column -> what that network sees.
+    """
+    rows, columns = len(pictures), len(maps) + 1
+    figure, axes = new_figure(rows, columns, height=1.75 * rows + 0.9, squeeze=False)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+        ax.spines[:].set_visible(False)
+    axes[0, 0].set_title("image", fontsize=10)
+    for ax, (title, seen) in zip(axes[0, 1:], maps.items(), strict=True):
+        ax.set_title(f"{title}, map {seen.heat.shape[1]}x{seen.heat.shape[2]}", fontsize=10)
+    for i, (picture, class_id) in enumerate(zip(pictures, class_ids, strict=True)):
+        axes[i, 0].imshow(picture)
+        _below(axes[i, 0], names[class_id], "black")
+        gray, side = picture.mean(2), len(picture)
+        for ax, seen in zip(axes[i, 1:], maps.values(), strict=True):
+            ax.imshow(gray, cmap="gray", vmin=0, vmax=255)
+            shown = ax.imshow(
+                seen.heat[i],
+                cmap="inferno",
+                vmin=0,
+                vmax=1,
+                alpha=0.6,
+                interpolation="bilinear",
+                extent=(-0.5, side - 0.5, side - 0.5, -0.5),
+            )
+            right = seen.predicted[i] == class_id
+            text = "right" if right else names[seen.predicted[i]]
+            _below(ax, f"{text} ({seen.probability[i]:.0%})", GREEN if right else VERMILLION)
+    bar = figure.colorbar(shown, ax=axes, shrink=0.7, aspect=30, pad=0.01)
+    bar.set_label("evidence for the predicted class\n(share of the map's maximum)")
+    footnote(
+        figure,
+        "Below each map: whether the network is right, else what it takes the car for, and its "
+        "probability. A dark map: no positive evidence.",
+    )
+    return figure
+
+
+def scaled_networks(runs: pd.DataFrame) -> Figure:
+    """Figure 8 from finished runs that differ in width, depth and resolution alone.
+
+    The columns stand in the order of `runs`, titled by their names. Without runs the figure says
+    so.
+    """
+    if runs.empty:
+        return absent(
+            "Class activation maps of scaled networks",
+            "No scaled networks are trained yet in this profile (its group `scaling`).",
+        )
+    data = open_dataset(resolve(runs.iloc[0]["data_dir"]))
+    paths = choose_images(runs)
+    true = predictions(runs.iloc[0]).set_index("path")["class_id"]
+    maps = {_title(run): look(run, data.root, paths) for _, run in runs.iterrows()}
+    pictures = [_load(data.root, path, int(runs["image_size"].max()), 3) for path in paths]
+    return activation_maps(pictures, [int(true[p]) for p in paths], data.class_names, maps)
+
+
+def _title(run: pd.Series) -> str:
+    coefficients = {"w": run["width_coefficient"], "d": run["depth_coefficient"]}
+    shown = [f"${k}$={1 if pd.isna(v) else v:g}" for k, v in coefficients.items()]
+    return f"{run['name'].removeprefix('scaling ')}\n{' '.join(shown)}\n{run['image_size']} px"
+
+
+def _below(ax: Axes, text: str, colour: str) -> None:
+    ax.set_xlabel(textwrap.fill(text, 18), fontsize=8.5, color=colour)
+
+
+def _load(data_dir: Path, path: str, size: int, channels: int) -> np.ndarray:
+    try:
+        return load(data_dir / path, size, channels)
+    except UnreadableImage as error:
+        raise EffnetError(f"{path} in {data_dir} cannot be read: {error}.") from error
