@@ -104,4 +104,4 @@ clean: ## remove the profile's reports and runs (PROFILE=demo)
 	rm -rf $(OUT)
 
 clean-cache: $(READY) ## remove the cache of decoded images
-	@$(PY) -m effnet.cache clean
+	@$(PY) -m effnet.cache --clean

@@ -4,8 +4,10 @@ The thesis decodes and resizes each JPEG again in every epoch. Its resize comes 
 randomness, so doing it once gives the same pixels. A cache is keyed by content: the bytes of the
 files, their boxes where they are cropped, the size, the channels. It is written in chunks by
 several processes into a partial file, renamed when whole; a killed build goes on where it stopped.
+`python -m effnet.cache` says how much there is, `--clean` removes it.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -21,10 +23,10 @@ import PIL
 from filelock import FileLock, Timeout
 
 from effnet.builder import Chunk, build_chunks
-from effnet.errors import EffnetError
+from effnet.errors import EffnetError, command_line
 from effnet.files import write_json
 from effnet.fingerprint import file_hashes, fingerprint
-from effnet.paths import DATA
+from effnet.paths import DATA, relative
 
 __all__ = ["Pixels", "cache_size", "clean_cache", "fingerprint", "pixels"]
 
@@ -126,6 +128,16 @@ def clean_cache(cache_dir: Path | str | None = None) -> int:
             freed += _remove(_files(cache, f"{lock.stem}*"))
             shutil.rmtree(lock.with_suffix(".chunks"), ignore_errors=True)
     return freed + _remove(_files(cache, "hashes-*"))
+
+
+def main() -> None:
+    """Print how much the cache takes, and with `--clean` remove it."""
+    parser = argparse.ArgumentParser(prog="python -m effnet.cache", description=main.__doc__)
+    parser.add_argument("--clean", action="store_true")
+    clean = parser.parse_args().clean
+    print(f"{relative(DATA / 'cache')}: {cache_size() / 1e6:,.1f} MB")
+    if clean:
+        print(f"removed {clean_cache() / 1e6:,.1f} MB")
 
 
 def _build(
@@ -253,3 +265,7 @@ def _check(
         raise EffnetError(f"the crop's margin is {margin!r}; it must be 0 or more")
     if not len(annotations):
         raise EffnetError("there is no image to prepare: the annotations are empty")
+
+
+if __name__ == "__main__":
+    command_line(main)

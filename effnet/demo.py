@@ -31,7 +31,7 @@ from effnet.paths import DATA, relative
 
 # size -> number of classes, images per class for training and for testing, widths in pixels
 DEMO_SIZES = {"demo": (14, 17, 8, (110, 200)), "smoke": (4, 8, 4, (72, 110))}
-PRETEXT_SIZES = {"demo": (14, 34, 4, (110, 200)), "smoke": (4, 8, 4, (72, 110))}
+PRETEXT_SIZES = {"demo": (14, 44, 4, (110, 200)), "smoke": (4, 8, 4, (72, 110))}
 OUTLIER = 2.6  # the outlier class has so many times the usual number of images
 
 

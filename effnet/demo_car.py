@@ -217,7 +217,7 @@ class _Painter:
         if b.stripe != "paint":
             middle = b.clearance + 0.55 * (b.belt - b.clearance)
             ends = [(self.tail_x + 0.12, middle + 0.03), (self.nose_x - 0.12, middle - 0.03)]
-            self.line(ends, rgb(self.trim(b.stripe), self.light), 0.14)
+            self.line(ends, rgb(self.trim(b.stripe), self.light), 0.17)
         if b.roof_trim != "paint":
             above = self.profile[self.profile[:, 1] > b.belt + 0.04]
             above = above[(above[:, 0] < self.cowl_x) & (above[:, 0] > self.tail_x + 0.02)]

@@ -14,7 +14,7 @@ from effnet.demo_car import Camera, paint_car, rgb
 
 SUPERSAMPLE = 3
 PAINTS = [
-    (236, 237, 234), (190, 194, 198), (128, 133, 139), (66, 70, 76), (34, 35, 40),
+    (216, 215, 208), (186, 190, 194), (128, 133, 139), (86, 90, 97), (62, 66, 88),
     (168, 28, 34), (205, 62, 40), (30, 66, 138), (74, 128, 176), (28, 84, 62),
     (112, 134, 82), (222, 176, 44), (120, 78, 50), (198, 182, 150), (98, 40, 72),
 ]  # fmt: skip
@@ -37,7 +37,7 @@ def draw_image(
     height = round(width / generator.uniform(1.35, 1.6))
     colour = np.array(PAINTS[generator.integers(len(PAINTS))]) + generator.uniform(-14, 14, 3)
     camera = Camera(
-        yaw=math.radians(generator.uniform(-20, 20)),
+        yaw=math.radians(generator.uniform(-18, 18)),
         pitch=math.radians(generator.uniform(3, 13)),
         roll=math.radians(generator.normal(0, 1.6)),
         distance=generator.uniform(8, 16),

@@ -13,7 +13,7 @@ from effnet.train import data_module, make_model, run
 from effnet.trial import Trial
 from effnet.weights import save_weights
 
-EPOCHS = 24
+EPOCHS = 14
 
 
 def pretext_trial(trial: Trial) -> Trial:
@@ -27,6 +27,7 @@ def pretext_trial(trial: Trial) -> Trial:
         image_size=trial.image_size,
         padding="same",  # as the published checkpoints were trained
         normalization=trial.normalization,
+        batch_size=16,
         batch_norm_momentum=trial.batch_norm_momentum,
         epochs=EPOCHS,
         lr_patience=5,

@@ -127,6 +127,7 @@ def run_rows(runs: pd.DataFrame) -> list[dict[str, str]]:
             "seed": str(run["seed"]),
             "val": _number(run["max_val_acc_batch_mean"], ".4f"),
             "val_images": _number(run["max_val_acc"], ".4f"),
+            "test": _number(run.get("test_acc"), ".4f"),
             "train": _number(run["max_train_acc_batch_mean"], ".4f"),
             "epochs": _number(run.get("last_epoch"), ".0f"),
             "best": _number(run.get("best_epoch"), ".0f"),

@@ -18,7 +18,8 @@ def load_runs(reports: Path | str, states: tuple[str, ...] | None = None) -> pd.
     Columns: trial_id, name, group, state, path (the folder), every field of the trial,
     max_val_acc and max_train_acc (per sample) and the same with _batch_mean (the thesis's
     definition: maximum over epochs of the unweighted mean of batch accuracies), best_epoch (of
-    the lowest watched loss), last_epoch (its index), lr_drops ("81;99"), seconds, device,
+    the lowest watched loss), test_acc (of the official test split, looked at once at the end; only
+    with held-out validation), last_epoch (its index), lr_drops ("81;99"), seconds, device,
     data_hash, code_hash, created.
 
     Args:
@@ -62,6 +63,8 @@ def _row(folder: Path) -> dict[str, Any]:
     drops = epochs["epoch"][epochs["lr"].diff() < 0]
     row["lr_drops"] = ";".join(map(str, drops))
     row["final"] = summary.get("final")
+    # Only a run that validated on a held-out part has looked at the test split apart from that.
+    row["test_acc"] = (row["final"] or {}).get("test", {}).get("top1")
     return row
 
 

@@ -54,7 +54,9 @@ def test_conventions(path):
         assert len(cell.source.splitlines()) <= 16, cell.source
         assert not re.search(r"^\s*(class|def) ", cell.source, re.M), cell.source
         saved = re.findall(r'session\.(?:save|table)\([^"]*"(\w+)"', cell.source)
-        assert set(saved) <= set(cell.metadata.get("tags", [])) | set(re.findall(r"tab_\w+", cell.source))
+        assert set(saved) <= set(cell.metadata.get("tags", [])) | set(
+            re.findall(r"tab_\w+", cell.source)
+        )
     for cell in code:
         assert not cell.outputs and cell.execution_count is None
 
@@ -150,7 +152,11 @@ def test_papermill_with_other_values(reproduced, folder, tmp_path):
     text = output.read_text()
     assert "dropout_rate=0.45,epochs=1" in text
     assert figure.read_bytes() == before, "an override must not change the profile's figures"
-    assert list(SMOKE.glob("custom/dropout_rate=0.45,epochs=1/figures/run_03.png".replace(",epochs", ",epochs")))
+    assert list(
+        SMOKE.glob(
+            "custom/dropout_rate=0.45,epochs=1/figures/run_03.png".replace(",epochs", ",epochs")
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -190,7 +196,9 @@ def test_plain_papermill_refuses_in_the_second_cell(name, value, words, tmp_path
         assert word in result.stderr
     executed = nbformat.read(output, as_version=4)
     assert "session.run()" in output.read_text()
-    assert not any("epoch" in str(c.get("outputs")) for c in executed.cells if c.cell_type == "code")
+    assert not any(
+        "epoch" in str(c.get("outputs")) for c in executed.cells if c.cell_type == "code"
+    )
 
 
 def test_a_class_folder_without_images_is_refused(tmp_path):
