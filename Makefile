@@ -22,7 +22,7 @@ SETTINGS := effnet/profiles/$(PROFILE).yaml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env reproduce grid report claims test lint lab run data check-data weights bench \
+.PHONY: help env reproduce grid report claims test lint lab run data check-data weights \
         clean clean-cache FORCE
 
 help: ## this list
@@ -96,9 +96,6 @@ lint: $(READY) ## formatting, lint, and notebooks without outputs
 	@$(ENV)/bin/ruff format --check .
 	@$(ENV)/bin/ruff check .
 	@$(ENV)/bin/nbstripout --keep-id --verify notebooks/*.ipynb
-
-bench: $(READY) ## measure speed beside the thesis's way and the peers
-	@$(PY) benchmarks/bench.py
 
 clean: ## remove the profile's reports and runs (PROFILE=demo)
 	rm -rf $(OUT)

@@ -39,7 +39,7 @@ from effnet.evidence.trained import Trained
 from effnet.files import atomic_write
 from effnet.layouts import read_annotations
 from effnet.paths import relative
-from effnet.runs import load_runs
+from effnet.runs import grid_runs, load_runs
 from effnet.trial import resolve
 
 COLUMNS = ["id", "section", "claim", "expected", "got", "unit", "tolerance", "reason"]
@@ -77,6 +77,9 @@ def judge(reports: Path | str, data_dir: Path | str | None = None) -> pd.DataFra
     if missing := set(expected) ^ set(found):
         raise AssertionError(f"claims without a judge, or judges without a claim: {missing}")
     rows = pd.DataFrame([vars(found[claim]) for claim in claims["id"]])
+    # What follows from the published tables alone is arithmetic on them, not a measurement.
+    arithmetic = (claims["checkable_from"] == "published data") & (rows["got"] != "")
+    rows.loc[arithmetic, "found"] = "From the published numbers, not measured: " + rows["found"]
     table = pd.concat([claims.rename(columns={"value": "expected"}), rows], axis=1)
     return table[COLUMNS]
 
@@ -118,14 +121,10 @@ def is_real(profile: dict[str, Any]) -> bool:
 
 
 def profile_runs(reports: Path | str) -> pd.DataFrame:
-    """Finished runs of the profile's own grid (`grid.json`; every finished run where it lacks)."""
-    runs = load_runs(reports, states=("finished",))
-    path = Path(reports) / "grid.json"
-    if path.exists():
-        names = {e["trial_id"]: e["name"] for e in json.loads(path.read_text(encoding="utf-8"))}
-        runs = runs[runs["trial_id"].isin(names)].reset_index(drop=True)
-        runs["name"] = runs["trial_id"].map(names)
-    return runs
+    """Finished runs of the profile's own grid (every finished run where grid.json lacks)."""
+    if (Path(reports) / "grid.json").exists():
+        return grid_runs(reports)
+    return load_runs(reports, states=("finished",))
 
 
 def _findings(

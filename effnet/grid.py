@@ -75,16 +75,6 @@ def train_grid(profile: Profile) -> Path:
     return profile.reports / "grid.json"
 
 
-def grid_runs(profile: Profile) -> Any:
-    """The finished runs of the profile's own grid, with the grid's names, in its order."""
-    path = profile.reports / "grid.json"
-    grid = json.loads(path.read_text()) if path.exists() else []
-    runs = load_runs(profile.reports, states=("finished",))
-    order = {entry["trial_id"]: index for index, entry in enumerate(grid)}
-    runs = runs[runs["trial_id"].isin(order)]
-    return runs.sort_values("trial_id", key=lambda ids: ids.map(order), ignore_index=True)
-
-
 def _module(job: Job, modules: dict[str, CarsDataModule]) -> CarsDataModule:
     """The job's data, shared between all jobs that see the same pixels in the same batches."""
     t = job.trial

@@ -1,7 +1,6 @@
 """What a numbered notebook needs around its story: parameters, runs, saved figures, claims."""
 
 import ast
-import dataclasses
 import json
 import time
 from datetime import UTC, datetime
@@ -16,12 +15,10 @@ from effnet import identity
 from effnet.data import CarsDataModule
 from effnet.errors import EffnetError
 from effnet.files import atomic_write, write_json
-from effnet.grid import grid_runs
 from effnet.paths import relative
 from effnet.profiles import Profile
-from effnet.runs import load_runs
+from effnet.runs import grid_runs, load_runs
 from effnet.train import data_module, run
-from effnet.trial import Trial
 
 # Parameters of a notebook that are no hyperparameter of a trial.
 OWN_PARAMETERS = {"profile", "tracker"}
@@ -63,11 +60,12 @@ class Session:
         Raises EffnetError for an unknown parameter, a wrong type or a value out of range, before
         anything is read or trained.
         """
-        declared = OWN_PARAMETERS | {f.name for f in dataclasses.fields(Trial)}
-        check_names(_injected_names(namespace), declared & set(namespace), notebook)
+        declared, injected = _assigned_names(namespace)
+        check_names(injected, declared, notebook)
+        # Only declared names: a later cell may well call its own variable `weights`.
         overrides = {
             name: namespace[name]
-            for name in declared - OWN_PARAMETERS
+            for name in sorted(declared - OWN_PARAMETERS)
             if namespace.get(name) is not None
         }
         _setup_display()
@@ -78,7 +76,7 @@ class Session:
         return session
 
     def __str__(self) -> str:
-        trained = grid_runs(self.profile)
+        trained = grid_runs(self.profile.reports)
         text = f"profile {self.profile.name}: {self.profile.note}"
         if self.overrides:
             changed = ", ".join(f"{k}={v}" for k, v in self.overrides.items())
@@ -110,7 +108,7 @@ class Session:
     @property
     def runs(self) -> pd.DataFrame:
         """The finished runs of the profile's grid, and this notebook's own."""
-        runs = grid_runs(self.profile)
+        runs = grid_runs(self.profile.reports)
         if self._own_run and self._own_run.name not in set(runs["trial_id"]):
             everything = load_runs(self.profile.reports, states=("finished",))
             own = everything[everything["trial_id"] == self._own_run.name]
@@ -200,18 +198,20 @@ def check_names(given: set[str], allowed: set[str], notebook: str) -> None:
         )
 
 
-def _injected_names(namespace: dict[str, Any]) -> set[str]:
-    """Names that papermill's injected cell assigns (it begins with '# Parameters')."""
-    cells = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters")]
-    trees = [ast.parse(cell) for cell in cells]
-    return {
-        target.id
-        for tree in trees
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+def _assigned_names(namespace: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Names that the parameters cell declares, and names that papermill's injected cell assigns.
+
+    The one is known by its annotated lines (`profile: str = ...`), the other by its first line.
+    """
+    declared, injected = set(), set()
+    for cell in namespace["In"]:
+        if cell.startswith("# Parameters"):
+            nodes = [n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Assign)]
+            injected |= {target.id for node in nodes for target in node.targets}
+        elif "\nprofile: str = " in f"\n{cell}":
+            nodes = [n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.AnnAssign)]
+            declared |= {node.target.id for node in nodes}
+    return declared, injected
 
 
 def _label(overrides: dict[str, Any]) -> str:

@@ -62,6 +62,7 @@ def run_notebook(name: str, profile: str = "demo", **parameters: Any) -> Path:
             kernel_name="python3",
             cwd=str(NOTEBOOKS),
             progress_bar=False,
+            extra_arguments=["--log-level=ERROR"],  # the kernel warns of its own transport
             log_output=False,
         )
     except papermill.PapermillExecutionError as error:

@@ -33,6 +33,22 @@ def load_runs(reports: Path | str, states: tuple[str, ...] | None = None) -> pd.
     return runs.sort_values(["created", "trial_id"], ignore_index=True)
 
 
+def grid_runs(reports: Path | str) -> pd.DataFrame:
+    """The finished runs of a profile's own grid (`reports`/grid.json), in its order.
+
+    Runs of overridden parameters or of earlier code lie beside them and are not among these.
+    Empty before the grid was trained.
+    """
+    grid = Path(reports) / "grid.json"
+    entries = json.loads(grid.read_text(encoding="utf-8")) if grid.exists() else []
+    names = {entry["trial_id"]: entry["name"] for entry in entries}
+    order = {trial_id: index for index, trial_id in enumerate(names)}
+    runs = load_runs(reports, states=("finished",))
+    runs = runs[runs["trial_id"].isin(order)]
+    runs = runs.assign(name=runs["trial_id"].map(names))
+    return runs.sort_values("trial_id", key=lambda ids: ids.map(order), ignore_index=True)
+
+
 def _row(folder: Path) -> dict[str, Any]:
     record = _json(folder / "trial.json")
     status = _json(folder / "status.json")

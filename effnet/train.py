@@ -3,7 +3,6 @@
 import json
 import logging
 import signal
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -38,7 +37,7 @@ DEMO_SIZES = {DATA / "demo": "demo", DATA / "demo_smoke": "smoke"}
 
 
 class TrialInterrupted(EffnetError):
-    """Ctrl-C ended a trial after a whole epoch's files were written."""
+    """Ctrl-C or SIGTERM ended a trial; the files of its last whole epoch are there."""
 
 
 def run(
@@ -68,7 +67,7 @@ def run(
 
     Raises:
         EffnetError: missing or bad data, missing weights, a loss that is not finite
-            (NonFiniteLoss), or Ctrl-C (TrialInterrupted).
+            (NonFiniteLoss), or Ctrl-C and SIGTERM (TrialInterrupted).
     """
     data = data or data_module(trial)
     data.setup()
@@ -230,7 +229,7 @@ def _train(
         if own["ended"]:  # killed between the last epoch and the predictions
             classifier.load_state_dict(state["state_dict"])
         else:
-            with _quiet_lightning(), _interrupt_signal_kept():
+            with _quiet_lightning(), _signals_kept():
                 trainer.fit(classifier, data, ckpt_path=last if state else None)
         if trainer.interrupted:
             raise KeyboardInterrupt
@@ -238,7 +237,7 @@ def _train(
         if extra is not None:
             artifacts.upload(extra, folder)
     except KeyboardInterrupt:
-        where = f"stopped by Ctrl-C after {len(logger.rows)} of {trial.epochs} epochs"
+        where = f"stopped by a signal after {len(logger.rows)} of {trial.epochs} epochs"
         status("interrupted", where)
         raise TrialInterrupted(f"trial {name} {where}; {again}.") from None
     except NonFiniteLoss as error:
@@ -290,14 +289,17 @@ def _facts(classifier: Classifier, logger: EpochLogger) -> dict[str, Any]:
 
 
 @contextmanager
-def _interrupt_signal_kept() -> Iterator[None]:
-    """Lightning answers Ctrl-C by ignoring every later one and leaving the interpreter."""
+def _signals_kept() -> Iterator[None]:
+    """Stay in control after Ctrl-C or SIGTERM.
+
+    Lightning answers the one by ignoring every later Ctrl-C and leaving the interpreter, the other
+    by leaving it with exit code 0, which a caller takes for success. `trainer.interrupted` tells.
+    """
     main = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit:
-        if sys.exc_info()[1].__context__.__class__ is not KeyboardInterrupt:
-            raise
+        pass
     finally:
         if main is not None and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             signal.signal(signal.SIGINT, main)

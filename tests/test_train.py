@@ -157,7 +157,8 @@ def test_best_checkpoint_loads_into_the_model(finished):
     assert best["epoch"] == rows["val_loss_batch_mean"].idxmin()
 
 
-def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(small, finished, tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_says_where_it_stopped_and_how_to_go_on(small, finished, tmp_path, sent):
     command = [
         sys.executable,
         "-c",
@@ -169,11 +170,11 @@ def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(small, finished, tmp_path
     deadline = time.time() + 120
     while not list(tmp_path.glob("*/metrics.csv")) and time.time() < deadline:
         time.sleep(0.02)
-    stopped.send_signal(signal.SIGINT)
+    stopped.send_signal(sent)
     _, error = stopped.communicate(timeout=60)
     assert stopped.returncode == 1
     assert "Traceback" not in error
-    assert "mine stopped by Ctrl-C after" in error and "goes on" in error
+    assert "mine stopped by a signal after" in error and "goes on" in error
     folder = next(tmp_path.iterdir())
     assert read_status(folder)["state"] == "interrupted"
     run(Trial.make(small), tmp_path)
