@@ -13,7 +13,7 @@ from effnet.train import data_module, make_model, run
 from effnet.trial import Trial
 from effnet.weights import save_weights
 
-EPOCHS = 14
+EPOCHS = 18
 
 
 def pretext_trial(trial: Trial) -> Trial:

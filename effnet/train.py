@@ -3,6 +3,7 @@
 import json
 import logging
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -271,7 +272,8 @@ def _trainer(
             devices=1,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
-            enable_progress_bar=False,
+            # A terminal sees the steps of an epoch too; a log and a notebook get plain lines.
+            enable_progress_bar=sys.stderr.isatty(),
             enable_model_summary=False,
             default_root_dir=folder,
         )
