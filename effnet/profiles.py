@@ -39,14 +39,14 @@ class Profile:
         note: one line that says what its numbers are worth.
         values: hyperparameters that all its trials share.
         groups: per group the values it adds (`trial`), and its `grid` of lists, or its `runs`.
-        repeats: how often every trial is trained, each time with another seed.
+        seeds: every trial is trained once for each, so that the spread over seeds shows.
     """
 
     name: str
     note: str
     values: dict[str, Any]
     groups: dict[str, dict[str, Any]]
-    repeats: int
+    seeds: tuple[int, ...]
 
     @classmethod
     def load(cls, name: str) -> "Profile":
@@ -58,7 +58,7 @@ class Profile:
         values = raw["trial"]
         if values.get("data_dir") == "$STANFORD_CARS":
             values["data_dir"] = os.environ.get("STANFORD_CARS") or "data/stanford_cars"
-        return cls(name, raw["note"].strip(), values, raw["groups"], raw.get("repeats", 1))
+        return cls(name, raw["note"].strip(), values, raw["groups"], tuple(raw.get("seeds", [0])))
 
     @property
     def reports(self) -> Path:
@@ -78,12 +78,12 @@ class Profile:
     def jobs(self) -> list[Job]:
         """Every trial of the profile, in the order of training."""
         jobs = []
-        for repeat in range(self.repeats):
+        for extra in self.seeds:
             for group in self.groups:
                 for label, values in self._variants(group):
                     # Steps of 1000 keep clear of the seeds that the thesis's own repeats take.
-                    seed = values.get("seed", 0) + 1000 * repeat
-                    name = label if repeat == 0 else f"{label} seed {seed}"
+                    seed = values.get("seed", 0) + 1000 * extra
+                    name = label if extra == self.seeds[0] else f"{label} seed {seed}"
                     jobs.append(Job(name, group, Trial.make(values | {"seed": seed})))
         return jobs
 

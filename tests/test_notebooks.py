@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -207,6 +208,26 @@ def test_a_class_folder_without_images_is_refused(tmp_path):
     result = make("run", "NB=03", "PROFILE=smoke", f"ARGS=-p data_dir {tmp_path}")
     assert result.returncode != 0 and "Ant" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_another_image_folder_trains_with_one_parameter(reproduced, tmp_path):
+    """Class folders without a split: the README's example, on drawn cars."""
+    from effnet.layouts import read_annotations
+
+    drawn = ROOT / "data" / "demo_smoke"
+    for row in read_annotations(drawn).itertuples():
+        target = tmp_path / "birds" / f"kind {row.class_id}" / Path(row.path).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(drawn / row.path, target.with_stem(f"{row.split}-{target.stem}"))
+    values = f"-p data_dir {tmp_path / 'birds'} -p recipe corrected -p epochs 1"
+    result = make("run", "NB=04", "PROFILE=smoke", f"ARGS={values}")
+    assert result.returncode == 0, result.stderr[-2000:]
+    executed = ROOT / re.search(r"04_train_scratch: \d+ s, (.+)", result.stdout).group(1)
+    text = executed.read_text()
+    assert '"output_type": "error"' not in text
+    runs = [json.loads(p.read_text()) for p in SMOKE.glob("runs/*/trial.json")]
+    own = [r for r in runs if r["trial"]["data_dir"] == str(tmp_path / "birds")]
+    assert len(own) == 1 and own[0]["trial"]["validation"] == "holdout"
 
 
 def test_a_failing_notebook_says_where_and_how_to_go_on(reproduced, monkeypatch):

@@ -27,7 +27,10 @@ SMALL = {
     "batch_size": 10,
     "epochs": 6,
     "batch_norm_momentum": 0.1,
-    "lr_patience": 0,  # so that the scheduler has a state worth resuming
+    # Hardly anything counts as an improvement: the scheduler has a state worth resuming.
+    "lr_patience": 0,
+    "lr_threshold": 0.9,
+    "lr_factor": 0.5,
     "early_stopping_patience": 3,
 }
 
@@ -122,7 +125,7 @@ def test_a_finished_run_is_reused(small, finished, monkeypatch):
 
 def test_what_a_run_leaves(small, finished):
     record = json.loads((finished / "trial.json").read_text())
-    assert record["trial"]["lr_patience"] == 0 and record["data_hash"]
+    assert record["trial"]["lr_factor"] == 0.5 and record["data_hash"]
     assert record["environment"]["torch"] == torch.__version__.split("+")[0]
     rows = metrics(finished)
     assert list(rows["epoch"]) == list(range(len(rows)))
@@ -230,6 +233,27 @@ def test_pretrained_weights_freeze_and_predict_with_best(small, finished, tmp_pa
     runs = load_runs(tmp_path)
     assert runs.loc[0, "group"] == "pretrained_frozen"
     assert len(prediction_matrix(runs)) == len(predictions(folder, "val"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_name": "torchvision:resnet18"},
+        {"model_name": "timm:ghostnet_100"},
+        {"recipe": "corrected", "holdout": 0.3, "crop": "box", "crop_margin": 0.1},
+        {"width_coefficient": 0.5, "depth_coefficient": 0.5, "in_channels": 1},
+    ],
+    ids=["torchvision", "timm", "corrected, cropped", "narrow and gray"],
+)
+def test_other_models_and_choices_train_through_the_same_trial(small, tmp_path, changes):
+    folder = run(Trial.make(small | {"epochs": 1} | changes), tmp_path / "runs")
+    row = load_runs(tmp_path).iloc[0]
+    assert row["state"] == "finished" and row["max_val_acc"] > 0
+    # Only the corrected recipe looks at the test split apart from validation, once.
+    assert pd.notna(row["test_acc"]) == (changes.get("recipe") == "corrected")
+    if "crop" in changes:
+        assert 0 < row["test_acc"] <= 1
+        assert len(predictions(folder, "val")) < len(predictions(folder, "test"))
 
 
 def test_training_code_is_part_of_a_run_s_identity(small, finished, monkeypatch, tmp_path):
