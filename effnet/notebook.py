@@ -18,6 +18,7 @@ from effnet.files import atomic_write, write_json
 from effnet.paths import relative
 from effnet.profiles import Profile
 from effnet.runs import grid_runs, load_runs
+from effnet.tracking import check_tracker
 from effnet.train import data_module, run
 
 # Parameters of a notebook that are no hyperparameter of a trial.
@@ -42,6 +43,7 @@ class Session:
         overrides: dict[str, Any],
         tracker: str,
     ) -> None:
+        check_tracker(tracker)
         self.notebook, self.group, self.tracker = notebook, group, tracker
         self.profile = Profile.load(profile)
         first = group or next(iter(self.profile.groups))

@@ -110,11 +110,18 @@ class NeptuneLogger(Logger):
         self.run.stop()
 
 
+def check_tracker(tracker: str) -> None:
+    """Raise EffnetError for a tracker that the kit does not know."""
+    if tracker not in TRACKERS:
+        raise EffnetError(f"tracker is {tracker!r}: allowed are {', '.join(TRACKERS)}.")
+
+
 def make_tracker(tracker: str, folder: Path, run_name: str) -> Logger | None:
     """The additional logger called `tracker` for the run in `folder`; None for "none".
 
     Raises EffnetError for an unknown tracker or one whose package is missing.
     """
+    check_tracker(tracker)
     if tracker == "none":
         return None
     if tracker == "neptune":
@@ -124,13 +131,11 @@ def make_tracker(tracker: str, folder: Path, run_name: str) -> Logger | None:
             from pytorch_lightning.loggers import TensorBoardLogger
 
             return TensorBoardLogger(save_dir=folder, name="tensorboard", version="")
-        if tracker == "mlflow":
-            from pytorch_lightning.loggers import MLFlowLogger
+        from pytorch_lightning.loggers import MLFlowLogger
 
-            return MLFlowLogger(run_name=run_name, tracking_uri=f"file:{folder / 'mlflow'}")
+        return MLFlowLogger(run_name=run_name, tracking_uri=f"file:{folder / 'mlflow'}")
     except ImportError as error:
         raise EffnetError(
             f"tracker={tracker!r} needs the package {tracker}, which is not installed: install "
             "it, or use tracker='none' (metrics.csv is written in any case)."
         ) from error
-    raise EffnetError(f"tracker is {tracker!r}: allowed are {', '.join(TRACKERS)}.")

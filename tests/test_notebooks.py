@@ -54,10 +54,8 @@ def test_conventions(path):
     for cell in code[1:]:
         assert len(cell.source.splitlines()) <= 16, cell.source
         assert not re.search(r"^\s*(class|def) ", cell.source, re.M), cell.source
-        saved = re.findall(r'session\.(?:save|table)\([^"]*"(\w+)"', cell.source)
-        assert set(saved) <= set(cell.metadata.get("tags", [])) | set(
-            re.findall(r"tab_\w+", cell.source)
-        )
+        saved = re.findall(r'session\.save\(.*"(fig\d\d)"', cell.source)
+        assert set(saved) <= set(cell.metadata.get("tags", [])), cell.source
     for cell in code:
         assert not cell.outputs and cell.execution_count is None
 
@@ -196,10 +194,8 @@ def test_plain_papermill_refuses_in_the_second_cell(name, value, words, tmp_path
     for word in words:
         assert word in result.stderr
     executed = nbformat.read(output, as_version=4)
-    assert "session.run()" in output.read_text()
-    assert not any(
-        "epoch" in str(c.get("outputs")) for c in executed.cells if c.cell_type == "code"
-    )
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count is None for cell in code[3:]), "it went on"
 
 
 def test_a_class_folder_without_images_is_refused(tmp_path):
