@@ -29,16 +29,25 @@ def read_class_folders(base: Path) -> tuple[pd.DataFrame, list[str]]:
     """`<class>/<image>`, or `train/<class>/<image>` and `test/` (or `val/`) beside it.
 
     Classes are sorted by name, images by name within their class. Returns (annotations with `path`
-    relative to `base`, class names). Without split folders `split_by_name` decides.
+    relative to `base`, class names). Without split folders `split_by_name` decides. Raises
+    EffnetError for a class folder without images: leaving it out would renumber the classes.
     """
     parts = split_folders(base) or {"": base}
-    paths, labels, splits = [], [], []
+    paths, labels, splits, empty = [], [], [], []
     for split, folder in parts.items():
         for class_folder in folders(folder):
-            for image in images(class_folder):
+            found = images(class_folder)
+            if not found:
+                empty.append(class_folder.relative_to(base).as_posix())
+            for image in found:
                 paths.append(image.relative_to(base).as_posix())
                 labels.append(class_folder.name)
                 splits.append(split)
+    if empty:
+        raise EffnetError(
+            f"{base}: class folders without images: {', '.join(empty)}. Add images of the usual "
+            f"kinds ({', '.join(sorted(IMAGE_SUFFIXES))}) or remove the folders."
+        )
     splits = settle_splits(base, splits) if split_folders(base) else split_by_name(paths, labels)
     return _table(base, paths, labels, splits)
 

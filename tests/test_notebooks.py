@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 from effnet.paths import REPORTS, ROOT
 
@@ -199,8 +200,11 @@ def test_plain_papermill_refuses_in_the_second_cell(name, value, words, tmp_path
 
 
 def test_a_class_folder_without_images_is_refused(tmp_path):
-    (tmp_path / "train" / "Ant").mkdir(parents=True)
-    (tmp_path / "test" / "Ant").mkdir(parents=True)
+    for name in ("Ant", "Bee"):
+        for split in ("train", "test"):
+            (tmp_path / split / name).mkdir(parents=True)
+            if name == "Bee":
+                Image.new("RGB", (40, 30)).save(tmp_path / split / name / "1.jpg")
     result = make("run", "NB=03", "PROFILE=smoke", f"ARGS=-p data_dir {tmp_path}")
     assert result.returncode != 0 and "Ant" in result.stderr
     assert "Traceback" not in result.stderr
