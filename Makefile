@@ -81,7 +81,8 @@ run: $(READY) ## run one notebook: make run NB=03 ARGS="-p dropout_rate 0.3"
 	@$(PY) -m effnet.runner $(NB) --profile $(PROFILE) $(ARGS)
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	$(ENV)/bin/jupyter lab --notebook-dir=. notebooks/00_architecture.ipynb
+	$(ENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=. \
+	  notebooks/00_architecture.ipynb $(ARGS)
 
 data: $(READY) ## say what is there of Stanford Cars, get what can be got
 	@$(PY) -m effnet.fetch
