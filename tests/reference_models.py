@@ -58,7 +58,7 @@ def as_ours(reference, **options):
 
 
 def lukemelas(name, classes=10, rate=0.0, **options):
-    """PyPI's efficientnet_pytorch with padding for the image it gets (image_size=None)."""
+    """The package efficientnet_pytorch with padding for the image it gets (image_size=None)."""
     from efficientnet_pytorch import EfficientNet
 
     return EfficientNet.from_name(
