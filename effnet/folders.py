@@ -32,7 +32,8 @@ def read_class_folders(base: Path) -> tuple[pd.DataFrame, list[str]]:
     relative to `base`, class names). Without split folders `split_by_name` decides. Raises
     EffnetError for a class folder without images: leaving it out would renumber the classes.
     """
-    parts = split_folders(base) or {"": base}
+    given = split_folders(base)
+    parts = given or {"": base}
     paths, labels, splits, empty = [], [], [], []
     for split, folder in parts.items():
         for class_folder in folders(folder):
@@ -48,7 +49,7 @@ def read_class_folders(base: Path) -> tuple[pd.DataFrame, list[str]]:
             f"{base}: class folders without images: {', '.join(empty)}. Add images of the usual "
             f"kinds ({', '.join(sorted(IMAGE_SUFFIXES))}) or remove the folders."
         )
-    splits = settle_splits(base, splits) if split_folders(base) else split_by_name(paths, labels)
+    splits = settle_splits(base, splits) if given else split_by_name(paths, labels)
     return _table(base, paths, labels, splits)
 
 

@@ -19,7 +19,7 @@ from effnet.errors import EffnetError, command_line
 from effnet.files import write_json
 from effnet.profiles import Job, Profile
 from effnet.runs import load_runs
-from effnet.train import checkpoint_path, data_module, read_status, run
+from effnet.train import checkpoint_path, data_module, identify, read_status, run
 
 
 class FirstEpoch(pl.Callback):
@@ -41,7 +41,10 @@ def train_grid(profile: Profile) -> Path:
     start = time.perf_counter()
     runs = profile.reports / "runs"
     modules: dict[str, CarsDataModule] = {}
-    folders = [runs / _trial_id(job, modules) for job in profile.jobs]
+    folders = [
+        runs / identify(job.trial, _module(job, modules), checkpoint_path(job.trial))
+        for job in profile.jobs
+    ]
     done = [read_status(folder).get("state") == "finished" for folder in folders]
     todo = [job for job, d in zip(profile.jobs, done, strict=True) if not d]
     print(
@@ -84,13 +87,6 @@ def _module(job: Job, modules: dict[str, CarsDataModule]) -> CarsDataModule:
         modules[key] = data_module(t)
         modules[key].setup()
     return modules[key]
-
-
-def _trial_id(job: Job, modules: dict[str, CarsDataModule]) -> str:
-    checkpoint = checkpoint_path(job.trial)
-    weights = identity.file_hash(checkpoint) if checkpoint else None
-    data_hash = _module(job, modules).data_hash
-    return job.trial.identity(data_hash, weights, identity.code_hash())
 
 
 def _size(job: Job) -> tuple[str, int]:
@@ -144,7 +140,6 @@ def _write_profile(profile: Profile, data: CarsDataModule, seconds: float) -> No
             "commit": environment["commit"],
             "machine": f"{environment['device']}, {environment['cores']} cores",
             "environment": environment,
-            "training_seconds": round(before + seconds, 1),
             "seconds": round(before + seconds, 1),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },

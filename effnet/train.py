@@ -74,9 +74,7 @@ def run(
     data.setup()
     _check_last_batch(trial, len(data.split_rows("train")))
     checkpoint = checkpoint_path(trial)
-    trial_id = trial.identity(
-        data.data_hash, identity.file_hash(checkpoint) if checkpoint else None, identity.code_hash()
-    )
+    trial_id = identify(trial, data, checkpoint)
     folder = resolve(runs) / trial_id
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
@@ -96,6 +94,12 @@ def run(
                 write_json(folder / "trial.json", record)
             _train(trial, folder, name, tracker, data, checkpoint, callbacks)
     return folder
+
+
+def identify(trial: Trial, data: CarsDataModule, checkpoint: Path | None) -> str:
+    """The id of a trial's run: of its values, its data (set up), its checkpoint and the code."""
+    weights = identity.file_hash(checkpoint) if checkpoint else None
+    return trial.identity(data.data_hash, weights, identity.code_hash())
 
 
 def _check_last_batch(trial: Trial, images: int) -> None:

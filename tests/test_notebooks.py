@@ -152,11 +152,7 @@ def test_papermill_with_other_values(reproduced, folder, tmp_path):
     text = output.read_text()
     assert "dropout_rate=0.45,epochs=1" in text
     assert figure.read_bytes() == before, "an override must not change the profile's figures"
-    assert list(
-        SMOKE.glob(
-            "custom/dropout_rate=0.45,epochs=1/figures/run_03.png".replace(",epochs", ",epochs")
-        )
-    )
+    assert list(SMOKE.glob("custom/dropout_rate=0.45,epochs=1/figures/run_03.png"))
 
 
 @pytest.mark.parametrize(
