@@ -2,6 +2,7 @@
 PROFILE ?= demo
 NB ?=
 ARGS ?=
+JOBS ?=
 export STANFORD_CARS
 export JUPYTER_PREFER_ENV_PATH = 1
 
@@ -43,7 +44,7 @@ $(READY): pyproject.toml constraints.txt
 
 reproduce: $(READY) ## the profile's runs, every notebook, the report (PROFILE=demo)
 	@start=$$(date +%s); \
-	$(MAKE) --no-print-directory $(OUT)/index.html && \
+	$(MAKE) --no-print-directory -j2 $(OUT)/index.html && \
 	echo "done in $$(( $$(date +%s) - start )) s: open $(OUT)/index.html (figures, tables and" \
 	  "runs are beside it)"
 
@@ -58,7 +59,7 @@ endif
 
 # The grid looks at content, not at times: it trains only what is missing.
 $(OUT)/grid.json: $(READY) $(SETTINGS) $(OUT)/.inputs $(SOURCES)
-	$(PY) -m effnet.grid $(PROFILE)
+	$(PY) -m effnet.grid $(PROFILE) $(if $(JOBS),--jobs $(JOBS))
 
 $(OUT)/notebooks/%.ipynb: notebooks/%.ipynb $(OUT)/grid.json
 	@$(PY) -m effnet.runner $* --profile $(PROFILE)

@@ -1,4 +1,4 @@
-"""Train every trial of a profile, one after the other, and say how long it will take.
+"""Train every trial of a profile, several at once, and say how long it will take.
 
 `python -m effnet.grid demo` trains what is missing; finished trials are reused. It ends with
 `reports/<profile>/grid.json` (which runs belong to the profile) and `profile.json` (which data).
@@ -6,12 +6,19 @@
 
 import argparse
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from filelock import Timeout
 
 from effnet import identity
 from effnet.data import CarsDataModule
@@ -19,7 +26,7 @@ from effnet.errors import EffnetError, command_line
 from effnet.files import write_json
 from effnet.profiles import Job, Profile
 from effnet.runs import load_runs
-from effnet.train import checkpoint_path, data_module, identify, read_status, run
+from effnet.train import checkpoint_path, data_module, identify, read_status, run, run_lock
 
 
 class FirstEpoch(pl.Callback):
@@ -33,64 +40,163 @@ class FirstEpoch(pl.Callback):
             self.told(trainer.logger.rows[0]["seconds"])
 
 
-def train_grid(profile: Profile) -> Path:
+def train_grid(profile: Profile, jobs: int | None = None) -> Path:
     """Train what is missing of the profile's grid; returns the path of grid.json.
+
+    Args:
+        profile: the profile.
+        jobs: trials trained at once, each in a process of its own (None: see `default_jobs`).
 
     Raises EffnetError as `effnet.train.run` does; what was trained before stays.
     """
     start = time.perf_counter()
-    runs = profile.reports / "runs"
-    modules: dict[str, CarsDataModule] = {}
-    folders = [
-        runs / identify(job.trial, _module(job, modules), checkpoint_path(job.trial))
-        for job in profile.jobs
-    ]
-    done = [read_status(folder).get("state") == "finished" for folder in folders]
-    todo = [job for job, d in zip(profile.jobs, done, strict=True) if not d]
+    jobs = jobs or default_jobs()
+    grid = Grid(profile, jobs)
+    todo = grid.todo()
+    done = len(profile.jobs) - len(todo)
     print(
-        f"profile {profile.name}: {len(done)} trials, {sum(done)} done, {len(todo)} to train, "
-        f"at most {sum(job.trial.epochs for job in todo)} epochs"
+        f"profile {profile.name}: {len(profile.jobs)} trials, {done} done, {len(todo)} to train, "
+        f"at most {sum(job.trial.epochs for job in todo)} epochs, {min(jobs, len(todo))} at once"
     )
-    speed = _measured_speed(profile)
-    if todo and speed:
-        print(_estimate(todo, speed, modules, "earlier runs"))
-
-    def first_epoch(seconds: float) -> None:
-        if not speed:
-            rate = len(_module(todo[0], modules).split_rows("train")) / seconds
-            speed[_size(todo[0])] = rate
-            print(_estimate(todo, speed, modules, "the first epoch"), flush=True)
-
-    for number, job in enumerate(todo, start=1):
-        print(f"trial {number} of {len(todo)}: {job.name}", flush=True)
-        data = _module(job, modules)
-        run(job.trial, runs, job.name, job.group, data=data, callbacks=[FirstEpoch(first_epoch)])
-        if todo[number:]:
-            speed.update(_measured_speed(profile))
-            print(_estimate(todo[number:], speed, modules, "the runs so far"), flush=True)
-    grid = [
+    grid.estimate("earlier runs")
+    if min(jobs, len(todo)) > 1:
+        _in_processes(profile, jobs)
+    grid.train(wait=True)
+    _write_profile(profile, grid.module(profile.jobs[0]), time.perf_counter() - start)
+    names = [
         {"name": job.name, "group": job.group, "trial_id": folder.name}
-        for job, folder in zip(profile.jobs, folders, strict=True)
+        for job, folder in grid.folders
     ]
-    _write_profile(profile, _module(profile.jobs[0], modules), time.perf_counter() - start)
-    write_json(profile.reports / "grid.json", grid)
-    print(f"profile {profile.name}: {len(grid)} trials ready", flush=True)
+    write_json(profile.reports / "grid.json", names)
+    print(f"profile {profile.name}: {len(names)} trials ready", flush=True)
     return profile.reports / "grid.json"
 
 
-def _module(job: Job, modules: dict[str, CarsDataModule]) -> CarsDataModule:
-    """The job's data, shared between all jobs that see the same pixels in the same batches."""
-    t = job.trial
-    fields = (t.data_dir, t.image_size, t.in_channels, t.batch_size, t.seed, t.n_classes)
-    key = repr((*fields, t.max_per_class, t.crop, t.crop_margin, t.validation, t.holdout))
-    if key not in modules:
-        modules[key] = data_module(t)
-        modules[key].setup()
-    return modules[key]
+def default_jobs() -> int:
+    """Trials at once: on a GPU one, on a CPU one per core and at most four.
+
+    B0's small steps fill one core better than two. Each trial takes about 1 GB at 64 px, hence
+    the limit.
+    """
+    return 1 if torch.cuda.is_available() else min(4, identity.cores())
+
+
+class Grid:
+    """The trials of a profile, the folders of their runs, and how fast they train here."""
+
+    def __init__(self, profile: Profile, jobs: int) -> None:
+        self.profile, self.jobs = profile, jobs
+        self.runs = profile.reports / "runs"
+        self.modules: dict[str, CarsDataModule] = {}
+        self.speed = _measured_speed(profile)
+        self.folders = [
+            (job, self.runs / identify(job.trial, self.module(job), checkpoint_path(job.trial)))
+            for job in profile.jobs
+        ]
+
+    def module(self, job: Job) -> CarsDataModule:
+        """The job's data, shared between all jobs that see the same pixels in the same batches."""
+        t = job.trial
+        fields = (t.data_dir, t.image_size, t.in_channels, t.batch_size, t.seed, t.n_classes)
+        key = repr((*fields, t.max_per_class, t.crop, t.crop_margin, t.validation, t.holdout))
+        if key not in self.modules:
+            self.modules[key] = data_module(t)
+            self.modules[key].setup()
+        return self.modules[key]
+
+    def todo(self) -> list[Job]:
+        """The jobs that are not finished."""
+        return [job for job, folder in self.folders if not _finished(folder)]
+
+    def train(self, wait: bool) -> None:
+        """Train what is missing; `wait` for what another process trains, or leave it out."""
+        for number, (job, folder) in enumerate(self.folders, start=1):
+            if _finished(folder):
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with run_lock(folder).acquire(timeout=-1 if wait else 0):
+                    if not _finished(folder):
+                        print(f"trial {number} of {len(self.folders)}: {job.name}", flush=True)
+                        self._train(job)
+            except Timeout:
+                continue
+
+    def _train(self, job: Job) -> None:
+        data, size = self.module(job), _size(job)
+        images = len(data.split_rows("train"))
+
+        def first_epoch(seconds: float) -> None:
+            if size not in self.speed:
+                self.speed[size] = images / seconds
+                self.estimate("the first epoch")
+
+        run(
+            job.trial,
+            self.runs,
+            job.name,
+            job.group,
+            data=data,
+            callbacks=[FirstEpoch(first_epoch)],
+        )
+        self.speed.update(_measured_speed(self.profile))
+        self.estimate("the runs so far")
+
+    def estimate(self, source: str) -> None:
+        """Print at most how long the rest takes, from the speeds measured on this device."""
+        todo = self.todo()
+        if not todo or not self.speed:
+            return
+        slowest = min(self.speed.values())
+        seconds = sum(
+            job.trial.epochs
+            * len(self.module(job).split_rows("train"))
+            / self.speed.get(_size(job), slowest)
+            for job in todo
+        )
+        left = timedelta(seconds=round(seconds / min(self.jobs, len(todo))))
+        print(f"  {len(todo)} to train: at most about {left} (by {source})", flush=True)
+
+
+def _finished(folder: Path) -> bool:
+    return read_status(folder).get("state") == "finished"
 
 
 def _size(job: Job) -> tuple[str, int]:
     return job.trial.model_name, job.trial.image_size
+
+
+def _in_processes(profile: Profile, jobs: int) -> None:
+    """Train with `jobs` processes of this module, which share the cores between them."""
+    command = [sys.executable, "-m", "effnet.grid", profile.name, "--worker", str(jobs)]
+    threads = max(1, identity.cores() // jobs)
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    workers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) for _ in range(jobs)
+    ]
+    try:
+        while any(worker.poll() is None for worker in workers):
+            if any(worker.poll() for worker in workers):
+                raise EffnetError(
+                    "a trial could not be trained (see above), the others are stopped after their "
+                    "last whole epoch. The same command goes on with what is missing."
+                )
+            time.sleep(0.2)
+    finally:
+        for worker in workers:
+            worker.stdin.close()  # see _stop_with_parent
+        for worker in workers:
+            worker.wait()
+
+
+def _stop_with_parent() -> None:
+    """In a worker: stop after the last whole epoch once the parent is gone, however it went."""
+
+    def watch() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _measured_speed(profile: Profile) -> dict[tuple[str, int], float]:
@@ -100,21 +206,6 @@ def _measured_speed(profile: Profile) -> dict[tuple[str, int], float]:
         return {}
     runs = runs[runs["device"] == identity.environment()["device"]]
     return runs.groupby(["model_name", "image_size"])["images_per_second"].median().to_dict()
-
-
-def _estimate(
-    jobs: list[Job], speed: dict[tuple[str, int], float], modules: dict, source: str
-) -> str:
-    """At most how long the jobs take, from measured speeds."""
-    slowest = min(speed.values())
-    seconds = sum(
-        job.trial.epochs
-        * len(_module(job, modules).split_rows("train"))
-        / speed.get(_size(job), slowest)
-        for job in jobs
-    )
-    left = timedelta(seconds=round(seconds))
-    return f"  {len(jobs)} to train: at most about {left} (by the speed of {source})"
 
 
 def _write_profile(profile: Profile, data: CarsDataModule, seconds: float) -> None:
@@ -149,10 +240,19 @@ def _write_profile(profile: Profile, data: CarsDataModule, seconds: float) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m effnet.grid", description=__doc__)
     parser.add_argument("profile", nargs="?", default="demo")
-    profile = Profile.load(parser.parse_args().profile)
+    parser.add_argument("--jobs", type=int, help="trials at once (default: by the machine)")
+    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    profile = Profile.load(arguments.profile)
     if not profile.jobs:
         raise EffnetError(f"profile {profile.name} has no trials.")
-    train_grid(profile)
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise EffnetError(f"--jobs is {arguments.jobs}: it must be at least 1.")
+    if arguments.worker:
+        _stop_with_parent()
+        Grid(profile, arguments.worker).train(wait=False)
+    else:
+        train_grid(profile, arguments.jobs)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,14 @@ TRAINING_CODE = (
     "callbacks",
     "convert",
     "data",
+    "depthwise",
+    "graphs",
     "images",
     "loss",
     "model",
     "module",
     "train",
+    "trainer",
     "weights",
     "zoo",
 )
@@ -66,6 +69,13 @@ def commit() -> str:
         return "unknown"
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def environment() -> dict[str, str | int]:
     """Versions, device, cores and commit, as a run records them."""
     packages = ("torch", "torchvision", "pytorch-lightning", "numpy", "pillow")
@@ -77,9 +87,7 @@ def environment() -> dict[str, str | int]:
         **{name: importlib.metadata.version(name) for name in packages},
         "platform": f"{platform.system()} {platform.machine()}",
         "device": device,
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
     }
 

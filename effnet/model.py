@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from effnet import depthwise
 from effnet.errors import EffnetError
 
 
@@ -101,19 +102,38 @@ class Conv2d(nn.Conv2d):
         self.far_side = padding == "same" and stride > 1
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.far_side:
-            return super().forward(x)
-        top, bottom = self._same(x.shape[2])
-        left, right = self._same(x.shape[3])
-        if top == bottom and left == right:
-            return F.conv2d(x, self.weight, None, self.stride, (top, left), 1, self.groups)
-        x = F.pad(x, (left, right, top, bottom))
-        return F.conv2d(x, self.weight, None, self.stride, 0, 1, self.groups)
+        padding = self.padding
+        if self.far_side:
+            top, bottom = self._same(x.shape[2])
+            left, right = self._same(x.shape[3])
+            padding = (top, left)
+            if top != bottom or left != right:
+                x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
+        if self.groups > 1 and depthwise.applies(x, self.weight):
+            return depthwise.depthwise(x, self.weight, self.stride[0], padding)
+        return F.conv2d(x, self.weight, None, self.stride, padding, 1, self.groups)
 
     def _same(self, side: int) -> tuple[int, int]:
         kernel_size, stride = self.kernel_size[0], self.stride[0]
         total = max((math.ceil(side / stride) - 1) * stride + kernel_size - side, 0)
         return total // 2, total - total // 2
+
+
+class OnePixel(nn.Conv2d):
+    """1 x 1 convolution of a map of one pixel, (B, in) to (B, out): just a matrix product.
+
+    Its weight keeps a convolution's shape, as the published checkpoints have it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.flatten(1), self.bias)
+
+
+def pool(x: Tensor) -> Tensor:
+    """Mean over all pixels, (B, C, H, W) to (B, C)."""
+    # With the channels last, so that the gradient is spread out in that order too: as a mean
+    # over (2, 3) its gradient comes contiguous, and adding it to the other one is slow.
+    return x.permute(0, 2, 3, 1).mean((1, 2))
 
 
 def drop_connect(x: Tensor, rate: float) -> Tensor:
@@ -158,8 +178,8 @@ class MBConv(nn.Module):
             self._bn0 = batch_norm(expanded)
         self._depthwise_conv = Conv2d(expanded, expanded, kernel_size, stride, expanded, padding)
         self._bn1 = batch_norm(expanded)
-        self._se_reduce = nn.Conv2d(expanded, squeezed, 1)
-        self._se_expand = nn.Conv2d(squeezed, expanded, 1)
+        self._se_reduce = OnePixel(expanded, squeezed, 1)
+        self._se_expand = OnePixel(squeezed, expanded, 1)
         self._project_conv = Conv2d(expanded, out_channels, 1)
         self._bn2 = batch_norm(out_channels)
 
@@ -168,9 +188,8 @@ class MBConv(nn.Module):
         if self.expand_ratio != 1:
             x = F.silu(self._bn0(self._expand_conv(x)))  # (B, in * expand_ratio, H, W)
         x = F.silu(self._bn1(self._depthwise_conv(x)))  # (B, in * expand_ratio, H/s, W/s)
-        gate = x.mean((2, 3), keepdim=True)  # (B, in * expand_ratio, 1, 1)
-        gate = self._se_expand(F.silu(self._se_reduce(gate)))
-        x = x * torch.sigmoid(gate)
+        gate = self._se_expand(F.silu(self._se_reduce(pool(x))))  # (B, in * expand_ratio)
+        x = x * torch.sigmoid(gate)[:, :, None, None]
         x = self._bn2(self._project_conv(x))  # (B, out, H/s, W/s)
         if not self.has_shortcut:
             return x
@@ -260,7 +279,7 @@ class EfficientNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images (B, in_channels, H, W) to logits (B, num_classes)."""
-        x = self.extract_features(x).mean((2, 3))  # (B, features)
+        x = pool(self.extract_features(x))  # (B, features)
         return self._fc(self._dropout(x))
 
 

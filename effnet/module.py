@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from effnet.augment import Augment
 from effnet.errors import EffnetError
+from effnet.graphs import GraphedStep
 from effnet.loss import LabelSmoothingCrossEntropy
 from effnet.trial import Trial
 
@@ -32,25 +34,34 @@ class EpochMeter:
 
     def __init__(self) -> None:
         self.sums: Tensor | None = None
+        self.batches = self.images = 0
+
+    def count(self, images: int) -> None:
+        """A batch of so many images was added."""
+        self.batches += 1
+        self.images += images
 
     @torch.no_grad()
-    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch: mean loss (), logits (B, classes), labels (B,)."""
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch: mean loss (), logits (B, classes), labels (B,). On the device alone."""
         n = len(labels)
         best = logits.topk(min(max(TOP_K), logits.shape[1]), dim=1).indices
         hits = (best == labels[:, None]).sum(0)
         correct = [hits[:k].sum() for k in TOP_K]
-        values = [torch.tensor(1.0), torch.tensor(float(n)), loss, loss * n, correct[0] / n]
         # Metal has no float64; 2^24 images an epoch are still counted exactly in float32.
         dtype = torch.float32 if loss.device.type == "mps" else torch.float64
-        row = torch.stack([v.to(loss.device, dtype) for v in (*values, *correct)])
-        self.sums = row if self.sums is None else self.sums + row
+        row = torch.stack([v.to(dtype) for v in (loss, loss * n, correct[0] / n, *correct)])
+        if self.sums is None:
+            self.sums = torch.zeros_like(row)
+        self.sums += row  # in place: a CUDA graph knows this tensor
 
     def row(self, split: str) -> dict[str, float]:
         """Means of the epoch so far; the sums start anew."""
-        assert self.sums is not None, f"no batch of the {split} split was seen"
-        batches, n, loss_means, loss_sum, acc_means, *correct = self.sums.tolist()
-        self.sums = None
+        assert self.images, f"no batch of the {split} split was seen"
+        loss_means, loss_sum, acc_means, *correct = self.sums.tolist()
+        n, batches = self.images, self.batches
+        self.sums.zero_()
+        self.batches = self.images = 0
         row = {
             f"{split}_loss": loss_sum / n,
             f"{split}_acc": correct[0] / n,
@@ -75,6 +86,12 @@ class Classifier(pl.LightningModule):
         self.loss = LabelSmoothingCrossEntropy(trial.label_smoothing)
         self.random = torch.Generator()
         self.train_meter, self.val_meter = EpochMeter(), EpochMeter()
+        self._train_step, self._val_step = self._loss, self._val_loss
+        # A graph holds the optimizer's step too, which Lightning would take by itself.
+        self.automatic_optimization = not trial.cuda_graphs
+        if trial.cuda_graphs:
+            self._train_step = GraphedStep(self._optimize)
+            self._val_step = GraphedStep(self._val_loss)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes) of uint8 images (B, C, H, W), without augmentation."""
@@ -87,8 +104,11 @@ class Classifier(pl.LightningModule):
         # decay, and the frozen run that used it set none.
         decay = {"weight_decay": trial.weight_decay} if trial.optimizer == "adamw" else {}
         parameters = [p for p in self.parameters() if p.requires_grad]
-        fused = self.device.type in ("cpu", "cuda")
-        optimizer = kind(parameters, lr=trial.initial_lr, fused=fused, **decay)
+        fused = trial.fused and self.device.type in ("cpu", "cuda")
+        lr, capturable = trial.initial_lr, trial.cuda_graphs and self.device.type == "cuda"
+        if capturable:  # a graph reads the rate from a tensor; a number would be recorded for good
+            lr = torch.tensor(lr, device=self.device)
+        optimizer = kind(parameters, lr=lr, fused=fused, capturable=capturable, **decay)
         # Stepped by hand at the end of validation: Lightning would step it after the checkpoint
         # of the epoch is written, and a resumed run would miss that step.
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -101,7 +121,7 @@ class Classifier(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.epoch_start = time.perf_counter()
-        self.learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.learning_rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if batch_idx == 0:  # not in on_train_epoch_start: making the loader's iterator draws too
@@ -109,19 +129,53 @@ class Classifier(pl.LightningModule):
             torch.manual_seed(int(words[0]))
             self.random.manual_seed(int(words[1]))
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
         images, labels = batch
-        logits = self.model(self.augment(images, self.trial.augment, self.random))
-        loss = self.loss(logits, labels)
+        drawn = (self.augment.draw(images, self.random),) if self.trial.augment else ()
+        loss = self._train_step(images, labels, *drawn)
+        self.train_meter.count(len(labels))
         if batch_idx % CHECK_EVERY == 0:
             self._check_finite(loss.item(), f"in step {batch_idx}")
-        self.train_meter.update(loss.detach(), logits.detach(), labels)
+        return loss if self.automatic_optimization else None
+
+    def _loss(self, images: Tensor, labels: Tensor, steps: Tensor | None = None) -> Tensor:
+        """Mean loss () of a training batch, warped by `steps` (B, 6)."""
+        if steps is None:
+            inputs = self.augment.normalise(images)
+        else:
+            inputs = self.augment.apply_steps(images, steps)
+        logits = self._network(labels)(inputs)
+        loss = self.loss(logits, labels)
+        self.train_meter.add(loss.detach(), logits.detach(), labels)
         return loss
+
+    def _optimize(self, images: Tensor, labels: Tensor, steps: Tensor | None = None) -> Tensor:
+        """A whole step, without Lightning: loss, gradients, update."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        optimizer.zero_grad()
+        loss = self._loss(images, labels, steps)
+        with torch.autocast(self.device.type, enabled=False):
+            loss.backward()
+            optimizer.step()
+        return loss.detach()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
-        logits = self(images)
-        self.val_meter.update(self.loss(logits, labels), logits, labels)
+        self._val_step(images, labels)
+        self.val_meter.count(len(labels))
+
+    def _val_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        logits = self._network(labels)(self.augment.normalise(images))
+        loss = self.loss(logits, labels)
+        self.val_meter.add(loss, logits, labels)
+        return loss
+
+    def _network(self, labels: Tensor) -> Callable[[Tensor], Tensor]:
+        """The model; where it is compiled, an epoch's short last batch takes it as it is.
+
+        Compiling for a second batch size takes longer than it ever saves.
+        """
+        return self.model if len(labels) == self.trial.batch_size else self.model.forward
 
     def on_validation_epoch_end(self) -> None:
         """End of an epoch: validation follows the last training batch."""
@@ -147,10 +201,13 @@ class Classifier(pl.LightningModule):
     def on_train_start(self) -> None:
         if hasattr(self, "scheduler_state"):
             self.scheduler.load_state_dict(self.scheduler_state)
+        for group in self.trainer.optimizers[0].param_groups:
+            if isinstance(group["lr"], Tensor):  # read from a checkpoint it is on the CPU
+                group["lr"] = group["lr"].to(self.device)
 
     def _check_finite(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
-            lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+            lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
             raise NonFiniteLoss(
                 f"the loss became {loss} {where} in epoch {self.current_epoch} at learning rate "
                 f"{lr:g}. Lower initial_lr, or raise batch_norm_momentum for short runs."

@@ -13,13 +13,23 @@ import pandas as pd
 from effnet import thesis
 from effnet.claims import read_profile, verdict_counts
 from effnet.evidence.finding import HOW_TO_GET_REAL_DATA, SYMBOLS
-from effnet.runs import load_runs
+from effnet.runs import execution, execution_table, execution_text, load_runs
 
 # The chapter that shows what a notebook makes beyond the thesis's figures.
 CHAPTER_OF = {"00": "2", "01": "3", "02": "5", "03": "6", "04": "6", "05": "6"}
 # In figures.csv: what is drawn from the profile's own images and runs.
 FROM_DATA = {"runs", "images", "annotations", "trained models"}
 TABLE_ROWS = 40
+EXECUTION_NOTE = (
+    "Each table holds finished runs that share device, data, training code and every "
+    "hyperparameter but the seed, and differ in how the numbers are computed. n is the number of "
+    "seeds; the accuracy is the share of validation images, at its maximum over epochs; the spread "
+    "is the sample standard deviation over seeds; the difference to the first row has Welch's 95 % "
+    "confidence interval. Same: the interval contains 0, which with few seeds only means that no "
+    "difference was seen; where there is none, one interval in twenty still misses 0. Images a "
+    "second: training images over the whole time of the epochs, with validation and compilation; "
+    "the median over seeds."
+)
 RUNS_NAMED = 6  # runs that a figure's provenance names before it refers to the table
 
 
@@ -89,6 +99,8 @@ def gather(reports: Path, claims: pd.DataFrame, notebooks: dict[str, set[str]]) 
         "figures_made": sum(bool(item.image) for item in figures),
         "figures_all": len(figures),
         "runs": run_rows(runs),
+        "executions": execution_sets(runs),
+        "execution_note": EXECUTION_NOTE,
         "notebooks": sorted(notebooks),
     }
 
@@ -113,6 +125,7 @@ def run_rows(runs: pd.DataFrame) -> list[dict[str, str]]:
     for column in ("max_val_acc", "max_val_acc_batch_mean", "max_train_acc_batch_mean"):
         if column not in order:
             order[column] = float("nan")
+    order["execution"] = [execution_text(row) for row in execution(order).to_dict("records")]
     order = order.sort_values(["group", "max_val_acc_batch_mean"], ascending=[True, False])
     return [
         {
@@ -125,6 +138,7 @@ def run_rows(runs: pd.DataFrame) -> list[dict[str, str]]:
             "patience": str(run["lr_patience"]),
             "batch": str(run["batch_size"]),
             "seed": str(run["seed"]),
+            "execution": run["execution"],
             "val": _number(run["max_val_acc_batch_mean"], ".4f"),
             "val_images": _number(run["max_val_acc"], ".4f"),
             "test": _number(run.get("test_acc"), ".4f"),
@@ -135,6 +149,43 @@ def run_rows(runs: pd.DataFrame) -> list[dict[str, str]]:
         }
         for run in order.to_dict("records")
     ]
+
+
+def execution_sets(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Runs that differ in their execution alone: what they share, and a row of text per setting."""
+    return [
+        {
+            "what": _shared(rows.iloc[0]),
+            "rows": [
+                {
+                    "setting": row["setting"],
+                    "reference": row["reference"],
+                    "seeds": str(row["seeds"]),
+                    "mean": _number(row["mean"], ".4f"),
+                    "spread": _number(row["spread"], ".4f"),
+                    "range": f"{row['lowest']:.4f} to {row['highest']:.4f}",
+                    "difference": _number(row["difference"], "+.2f"),
+                    "interval": ""
+                    if pd.isna(row["low"])
+                    else f"{row['low']:+.2f} to {row['high']:+.2f}",
+                    "speed": _number(row["images_per_second"], ",.0f"),
+                    "speedup": _number(row["speedup"], ".2f"),
+                    "verdict": row["verdict"],
+                }
+                for row in rows.to_dict("records")
+            ],
+        }
+        for _, rows in execution_table(runs).groupby("comparison")
+    ]
+
+
+def _shared(run: pd.Series) -> str:
+    """What tells one set of runs from another, in a line."""
+    return (
+        f"{str(run['group']).replace('_', ' ')}: {run['model_name']}, {run['image_size']:g} px, "
+        f"batches of {run['batch_size']:g}, dropout {_number(run['dropout_rate'], 'g')}, "
+        f"weight decay {run['weight_decay']:g}, at most {run['epochs']:g} epochs, {run['device']}"
+    )
 
 
 def _number(value: Any, form: str) -> str:

@@ -1,13 +1,8 @@
 """`run(trial)`: train it, go on with it, or just give back what it left."""
 
 import json
-import logging
-import signal
-import sys
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +10,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from filelock import FileLock
-from pytorch_lightning.loggers import Logger
 from torch import nn
 
 from effnet import artifacts, identity
 from effnet.augment import Augment
-from effnet.callbacks import AtomicCheckpointIO, EpochLines, RunCheckpoint
+from effnet.callbacks import EpochLines, RunCheckpoint
 from effnet.count import count_parameters, count_trainable_parameters
 from effnet.data import CarsDataModule
 from effnet.demo import make_demo
@@ -30,6 +24,7 @@ from effnet.model import SCALES, build_model
 from effnet.module import Classifier, NonFiniteLoss
 from effnet.paths import DATA, relative
 from effnet.tracking import EpochLogger, make_tracker
+from effnet.trainer import make_trainer, on_device, quiet_lightning, same_threads, signals_kept
 from effnet.trial import Trial, resolve
 from effnet.weights import NORMALIZATIONS, fetch_weights, freeze_pretrained, load_weights
 
@@ -70,6 +65,11 @@ def run(
         EffnetError: missing or bad data, missing weights, a loss that is not finite
             (NonFiniteLoss), or Ctrl-C and SIGTERM (TrialInterrupted).
     """
+    if trial.cuda_graphs and not torch.cuda.is_available():
+        raise EffnetError(
+            "cuda_graphs is True, but no CUDA GPU is here: set it to False. The numbers are the "
+            "same up to rounding."
+        )
     data = data or data_module(trial)
     data.setup()
     _check_last_batch(trial, len(data.split_rows("train")))
@@ -77,7 +77,7 @@ def run(
     trial_id = identify(trial, data, checkpoint)
     folder = resolve(runs) / trial_id
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with run_lock(folder):
         if read_status(folder).get("state") != "finished":
             name = name or trial_id
             record = {
@@ -92,8 +92,14 @@ def run(
             }
             if not (folder / "trial.json").exists():
                 write_json(folder / "trial.json", record)
-            _train(trial, folder, name, tracker, data, checkpoint, callbacks)
+            with same_threads(folder):
+                _train(trial, folder, name, tracker, data, checkpoint, callbacks)
     return folder
+
+
+def run_lock(folder: Path) -> FileLock:
+    """Held while the run in `folder` is trained; who holds it in a process may take it again."""
+    return FileLock(folder / ".lock", is_singleton=True)
 
 
 def identify(trial: Trial, data: CarsDataModule, checkpoint: Path | None) -> str:
@@ -217,7 +223,7 @@ def _train(
     logger = EpochLogger(folder)
     saver = RunCheckpoint(folder, logger)
     extra = make_tracker(tracker, folder, name)
-    trainer = _trainer(
+    trainer = make_trainer(
         trial, folder, [logger, extra], [EpochLines(name, trial.epochs), *callbacks, saver]
     )
     last = folder / "last.ckpt"
@@ -231,14 +237,16 @@ def _train(
         for row in logger.rows:
             extra.log_metrics(row, step=row["epoch"])
     try:
-        if own["ended"]:  # killed between the last epoch and the predictions
-            classifier.load_state_dict(state["state_dict"])
-        else:
-            with _quiet_lightning(), _signals_kept():
-                trainer.fit(classifier, data, ckpt_path=last if state else None)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        artifacts.write(folder, classifier, data, trial, saver.best, _facts(classifier, logger))
+        with on_device(trial, data, trainer.strategy.root_device):
+            if own["ended"]:  # killed between the last epoch and the predictions
+                classifier.load_state_dict(state["state_dict"])
+            else:
+                with quiet_lightning(), signals_kept():
+                    trainer.fit(classifier, data, ckpt_path=last if state else None)
+            if trainer.interrupted:
+                raise KeyboardInterrupt
+            facts = _facts(classifier, logger)
+            artifacts.write(folder, classifier, data, trial, saver.best, facts)
         if extra is not None:
             artifacts.upload(extra, folder)
     except KeyboardInterrupt:
@@ -254,35 +262,6 @@ def _train(
     status("finished")
 
 
-def _trainer(
-    trial: Trial, folder: Path, loggers: list[Logger | None], callbacks: list[pl.Callback]
-) -> pl.Trainer:
-    """Lightning's trainer with the thesis's early stopping."""
-    # check_finite would end the run as if it were done; Classifier raises instead.
-    stop = pl.callbacks.EarlyStopping(
-        "val_loss",
-        min_delta=trial.early_stopping_min_delta,
-        patience=trial.early_stopping_patience,
-        check_finite=False,
-    )
-    with _quiet_lightning():
-        return pl.Trainer(
-            max_epochs=trial.epochs,
-            logger=[logger for logger in loggers if logger is not None],
-            callbacks=[stop, *callbacks],
-            plugins=[AtomicCheckpointIO()],
-            precision=trial.precision,
-            accelerator="auto",
-            devices=1,
-            use_distributed_sampler=False,
-            num_sanity_val_steps=0,
-            # A terminal sees the steps of an epoch too; a log and a notebook get plain lines.
-            enable_progress_bar=sys.stderr.isatty(),
-            enable_model_summary=False,
-            default_root_dir=folder,
-        )
-
-
 def _facts(classifier: Classifier, logger: EpochLogger) -> dict[str, Any]:
     """What the run took and how it ended, for summary.json."""
     return {
@@ -292,38 +271,3 @@ def _facts(classifier: Classifier, logger: EpochLogger) -> dict[str, Any]:
         "stopped_early": len(logger.rows) < classifier.trial.epochs,
         "training_seconds": round(sum(row["seconds"] for row in logger.rows), 3),
     }
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Stay in control after Ctrl-C or SIGTERM.
-
-    Lightning answers the one by ignoring every later Ctrl-C and leaving the interpreter, the other
-    by leaving it with exit code 0, which a caller takes for success. `trainer.interrupted` tells.
-    """
-    main = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit:
-        pass
-    finally:
-        if main is not None and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            signal.signal(signal.SIGINT, main)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's tips and its advice on worker processes, which the kit does not need."""
-    loggers = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning_fabric")]
-    levels = [log.level for log in loggers]
-    for log in loggers:
-        log.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="pytorch_lightning")
-        warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        try:
-            yield
-        finally:
-            for log, level in zip(loggers, levels, strict=True):
-                log.setLevel(level)

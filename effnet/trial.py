@@ -14,6 +14,9 @@ from effnet.model import SCALES
 from effnet.paths import ROOT
 from effnet.recipe import RECIPES
 
+# How the numbers are computed, not which: the same up to rounding.
+EXECUTION = ("precision", "channels_last", "fused", "resident", "compile", "cuda_graphs")
+
 
 def _(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
     """A field with its help text and closed range."""
@@ -74,7 +77,10 @@ class Trial:
     # execution
     precision: Literal["32-true", "bf16-mixed"] = _("32-true", "Lightning's name of it")
     channels_last: bool = _(True, "memory format; the same numbers up to rounding")
-    compile: bool = _(False, "torch.compile; pays on GPUs and at large sizes")
+    fused: bool = _(True, "the optimizer's fused kernel")
+    resident: bool = _(True, "all pixels in the GPU's memory, where they fit")
+    compile: bool = _(False, "torch.compile the model; pays on GPUs")
+    cuda_graphs: bool = _(False, "record a step once and replay it; pays on GPUs at small batches")
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(Trial)

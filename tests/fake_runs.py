@@ -71,7 +71,10 @@ TRIAL: dict[str, Any] = {
     "seed": 0,
     "precision": "32-true",
     "channels_last": True,
+    "fused": True,
+    "resident": True,
     "compile": False,
+    "cuda_graphs": False,
 }
 
 

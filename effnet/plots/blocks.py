@@ -55,7 +55,7 @@ def block_slabs(
     """The tensors along the main path of the block called `name` in a model for RGB images.
 
     Hooks watch the block's input and convolutions while an image of `image_size` pixels passes
-    the model on the meta device. Convolutions inside a squeeze-and-excitation (1 x 1 maps) are
+    the model on the meta device. Those inside a squeeze-and-excitation (of one pixel) are
     left out; the block must have a plain shortcut. `activation` follows every convolution but the
     last, which `last` describes.
     """
@@ -69,7 +69,7 @@ def block_slabs(
             module.register_forward_hook(lambda conv, _, output: seen.append((conv, output)))
     with torch.no_grad():
         model(torch.empty(1, 3, image_size, image_size, device="meta"))
-    main = [(conv, output) for conv, output in seen if output.shape[-1] > 1]
+    main = [(conv, output) for conv, output in seen if output.dim() == 4]
     operations = []
     for i, (conv, _) in enumerate(main):
         kind = f"{conv.kernel_size[0]}x{conv.kernel_size[1]}"

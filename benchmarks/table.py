@@ -1,0 +1,169 @@
+"""The results of `make bench` as Markdown."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from effnet.files import write_text
+
+SETTINGS = {
+    "precision": {"32-true": "float32", "bf16-mixed": "bf16"},
+    "channels_last": {True: "channels_last", False: "contiguous"},
+    "fused": {True: "fused", False: ""},
+    "compile": {True: "compiled", False: ""},
+    "cuda_graphs": {True: "CUDA graphs", False: ""},
+    "keep_memory": {True: "memory kept", False: ""},
+}
+
+
+COLUMNS = (
+    "data, one core",
+    "data, all cores",
+    "step alone",
+    "training",
+    "epoch with validation",
+    "times the thesis's way",
+    "of its ceiling",
+    "waiting for data",
+    "peak MB",
+)
+
+
+def write_tables(results: dict[str, Any], path: Path) -> None:
+    """All tables of what was measured so far."""
+    blocks = [block for part, make in TABLES.items() if part in results for block in make(results)]
+    write_text(path, "\n\n".join(["# Measured by `make bench`", *blocks]) + "\n")
+
+
+def _contest(results: dict[str, Any]) -> Iterable[str]:
+    contest = results["contest"]
+    yield _head(contest)
+    yield _markdown(
+        ["ours over the thesis's way, images/s", "ratio"],
+        [
+            [name.replace("_", " "), f"{results[name]:.1f}"]
+            for name in sorted(results)
+            if "_vs_thesis" in name
+        ],
+    )
+    for size, batch in sorted({(row["size"], row["batch"]) for row in contest["rows"]}):
+        rows = [r for r in contest["rows"] if (r["size"], r["batch"]) == (size, batch)]
+        base = next((r for r in rows if r["name"] == "the thesis's way"), {})
+        yield f"## {size} px, batch {batch}: images per second, medians of {_repeats(rows)}"
+        yield _markdown(["contender", "settings", *COLUMNS], [_row(row, base) for row in rows])
+    projected = results["projected"]
+    yield (
+        f"At these speeds the thesis's {projected['runs']} runs at 224 px take at most "
+        f"{projected['hours']:,.1f} hours ({projected['settings']}; every run to its last allowed "
+        "epoch, one at a time)."
+    )
+
+
+def _row(row: dict[str, Any], base: dict[str, Any]) -> list[str]:
+    rates = ("data_one", "data_all", "step", "train", "epoch")
+    return [
+        row["name"],
+        _settings(row["settings"]),
+        *(_rate(row.get(key)) for key in rates),
+        _times(row.get("epoch"), base.get("epoch")),
+        _percent(row["train"] / row["step"] if "train" in row else None),
+        _percent(row.get("waiting")),
+        f"{row['peak_mb']:,.0f}",
+    ]
+
+
+def _together(results: dict[str, Any]) -> Iterable[str]:
+    rows = results["together"]["rows"]
+    yield "## Several trials at once"
+    yield _markdown(
+        ["trials", "images/s together", "times one"],
+        [[r["trials"], _rate(r["total"]), _times(r["total"], rows[0]["total"])] for r in rows],
+    )
+
+
+def _wholes(results: dict[str, Any]) -> Iterable[str]:
+    yield f"From `import effnet` to the first step: {results['startup']['first_step']:.1f} s."
+
+
+def _notebook(results: dict[str, Any]) -> Iterable[str]:
+    part = results["notebook"]
+    yield (
+        f"Notebook 03 takes {part['notebook']:.1f} s, its run alone {part['run']:.1f} s: "
+        f"{part['overhead']:.1f} s for the kernel, its imports and ten figures."
+    )
+
+
+def _accuracy(results: dict[str, Any]) -> Iterable[str]:
+    yield "## Plain and fast settings, same accuracy"
+    yield _records(results["accuracy"]["rows"])
+
+
+def _reproduce(results: dict[str, Any]) -> Iterable[str]:
+    part = results["reproduce"]
+    yield f"## `make reproduce`, demo, environment there: {part['total']:.0f} s"
+    notebooks = ", ".join(f"{name[:2]} {s:.0f} s" for name, s in part["notebooks"].items())
+    rows = [[stage, f"{seconds:.0f}"] for stage, seconds in part["stages"].items()]
+    yield _markdown(["stage", "seconds"], rows)
+    yield f"Notebooks, two at a time: {notebooks}."
+
+
+def _scaling(results: dict[str, Any]) -> Iterable[str]:
+    yield "## Growth"
+    yield _records(results["scaling"]["rows"])
+
+
+TABLES = {
+    "contest": _contest,
+    "together": _together,
+    "startup": _wholes,
+    "notebook": _notebook,
+    "accuracy": _accuracy,
+    "reproduce": _reproduce,
+    "scaling": _scaling,
+}
+
+
+def _head(part: dict[str, Any]) -> str:
+    e = part["environment"]
+    return (
+        f"{e['device']}, {e['cores']} cores, torch {e['torch']}, Python {e['python']}, commit "
+        f"{e['commit']}, {part['measured']}, images of the {part['data']}."
+    )
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    words = [names[settings[key]] for key, names in SETTINGS.items()]
+    return ", ".join(word for word in words if word)
+
+
+def _repeats(rows: list[dict[str, Any]]) -> int:
+    return min(len(row["values"]) for row in rows)
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _times(value: float | None, base: float | None) -> str:
+    return f"{value / base:.1f}" if value and base else ""
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _records(rows: list[dict[str, Any]]) -> str:
+    columns = list(rows[0]) if rows else []
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    return _markdown([column.replace("_", " ") for column in columns], cells)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(v) for v in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _markdown(columns: list[str], rows: list[list[Any]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
