@@ -23,7 +23,7 @@ SETTINGS := effnet/profiles/$(PROFILE).yaml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env reproduce grid report claims test lint lab run data check-data weights \
+.PHONY: help env reproduce grid report claims test lint lab run data check-data weights bench \
         clean clean-cache
 
 help: ## this list
@@ -96,6 +96,9 @@ weights: $(READY) ## fetch the pretrained weights that the profile needs
 
 test: $(READY) ## the test suite
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+
+bench: $(READY) ## speed beside the thesis's way, timm and torchvision (half an hour on 2 cores)
+	@$(PY) benchmarks/bench.py $(ARGS)
 
 lint: $(READY) ## formatting, lint, and notebooks without outputs
 	@$(ENV)/bin/ruff format --check .

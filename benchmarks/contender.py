@@ -222,11 +222,11 @@ def step_rate(contender: Contender, seconds: float = 3.0) -> float:
     inputs = torch.randn(batch, 3, size, size, device=device).to(memory_format=contender.layout)
     labels = torch.randint(0, CLASSES, (batch,), device=device)
     contender.model.train()
-    for _ in range(8 if device.type == "cuda" else 2):
+    for _ in range(8 if device.type == "cuda" else 1):
         contender.ceiling_step(inputs, labels)
     contender.synchronize()
     steps, start = 0, time.perf_counter()
-    while steps < 3 or time.perf_counter() - start < seconds:
+    while steps < 2 or time.perf_counter() - start < seconds:
         contender.ceiling_step(inputs, labels)
         steps += 1
         if steps % 20 == 0:
@@ -253,7 +253,10 @@ def measure(settings: dict[str, Any]) -> dict[str, float]:
     if "epoch" in settings["figures"]:
         workers = max(THESIS_WORKERS, cores) if contender.device.type == "cuda" else THESIS_WORKERS
         train, val = contender.loader("train", workers), contender.loader("val", workers)
-        contender.pass_over(train, True), contender.pass_over(val, False)  # warm
+        for loader in (train, val):  # starts the workers; the step is warm already
+            for _ in loader:
+                pass
+        contender.val_step(*next(contender.batches(val, False)))
         trained, waited = contender.pass_over(train, True)
         validated, waited_too = contender.pass_over(val, False)
         images = len(contender.data.split_rows("train"))

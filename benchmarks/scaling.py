@@ -14,18 +14,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import scipy.fft  # noqa: F401 (check and reader import scipy late)
+from scipy.io import savemat
+
+from effnet.cache import fingerprint, pixels
+from effnet.check import check
+from effnet.demo import make_demo
+from effnet.image_facts import near_duplicates
+from effnet.layouts import Dataset, open_dataset
+from effnet.runs import load_runs, prediction_matrix
 
 TESTS = str(Path(__file__).resolve().parent.parent / "tests")  # fake_runs writes run folders
 IMAGES = 6000  # at most; half and a quarter of them too
 THUMBNAILS = (8000, 16_000, 32_000)  # made up: the one part known to be quadratic, cheap to show
-SIDES, SIDE_IMAGES, STEP_BATCH = (64, 128, 256), 500, 16
+SIDES, SIDE_IMAGES = (64, 128, 256), 500
 RUNS = (40, 80, 160)
 RUN_IMAGES = (2000, 4000, 8000)  # in a predictions file; the official test split has 8,041
-REPEATS, ENOUGH_SECONDS = 3, 2.0  # the median of three, but not of long ones
+REPEATS, ENOUGH_SECONDS = 3, 1.5  # after a first call; fewer where calls are long
 LEAST_MB = 5.0  # less is the allocator's own steps and has no shape
 
 
@@ -67,21 +77,15 @@ def summarise(points: list[dict]) -> list[dict]:
 
 
 def _growth(sizes: list[int], costs: list[float]) -> dict[str, float | None]:
-    slope = np.polyfit(np.log(sizes), np.log(np.maximum(costs, 1e-6)), 1)[0]
+    exponent = np.polyfit(np.log(sizes), np.log(np.maximum(costs, 1e-6)), 1)[0]
+    per_unit = (costs[-1] - costs[0]) / (sizes[-1] - sizes[0])
     lower, upper = np.diff(costs) / np.diff(sizes)
-    bends = costs[-1] > 1.25 * costs[0] and lower > 0
-    return {
-        "exponent": float(slope),
-        "per_unit": (costs[-1] - costs[0]) / (sizes[-1] - sizes[0]),
-        "bend": float(upper / lower) if bends else None,
-    }
+    bend = float(upper / lower) if costs[-1] > 1.25 * costs[0] and lower > 0 else None
+    return {"exponent": float(exponent), "per_unit": per_unit, "bend": bend}
 
 
 def _jobs(scratch: Path) -> Iterator[dict]:
     """What is measured on what. The data path finds the pixel cache of the job before it."""
-    from effnet.demo import make_demo
-    from effnet.layouts import open_dataset
-
     dataset = open_dataset(os.environ.get("STANFORD_CARS") or make_demo())
     most = min(IMAGES, len(dataset.annotations))
     for count in (most // 4, most // 2, most):
@@ -106,17 +110,15 @@ def _jobs(scratch: Path) -> Iterator[dict]:
             yield job | {"what": what}
 
 
-def _part(dataset, count: int, folder: Path) -> str:
+def _part(dataset: Dataset, count: int, folder: Path) -> str:
     """`count` images in Stanford Cars' own layout (links), each class and split in proportion."""
-    from scipy.io import savemat
-
     table = dataset.annotations
     groups = table.groupby(["split", "class_id"])["path"]
     rank = (groups.cumcount() + 0.5) / groups.transform("size")
     table = table.loc[np.sort(rank.sort_values(kind="stable").index[:count])].fillna(1)
     (folder / "devkit").mkdir(parents=True)
-    names = np.array([dataset.class_names], dtype=object)
-    savemat(folder / "devkit/cars_meta.mat", {"class_names": names})
+    names = {"class_names": np.array([dataset.class_names], dtype=object)}
+    savemat(folder / "devkit/cars_meta.mat", names)
     fields = ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname"]
     files = {"train": "devkit/cars_train_annos.mat", "test": "cars_test_annos_withlabels.mat"}
     for split, file in files.items():
@@ -137,8 +139,7 @@ def _reports(scratch: Path, runs: int, images: int) -> str:
     folder = scratch / f"runs-{runs}-{images}"
     if folder.exists():
         return str(folder)
-    if TESTS not in sys.path:
-        sys.path.append(TESTS)
+    sys.path.append(TESTS)
     from fake_runs import fake_profile_json, fake_run
 
     shape = {"epochs": 40, "classes": 196, "images": (500, images)}
@@ -151,97 +152,98 @@ def _reports(scratch: Path, runs: int, images: int) -> str:
 
 
 def _prepare(what: str, job: dict) -> Callable[[], object]:
-    """Import and open what is needed, and no more; returns what is timed."""
-    data, cache, reports = (job.get(key) for key in ("data", "cache", "reports"))
-    if what in ("read annotations", "fingerprint", "pixel cache"):
-        from effnet.cache import fingerprint, pixels
-        from effnet.layouts import open_dataset
-
-        if what == "read annotations":
-            return lambda: open_dataset(data)
+    """Open what is needed, and import torch only where it is; returns what is timed."""
+    data, cache, reports, side = (job.get(key) for key in ("data", "cache", "reports", "side"))
+    if what == "read annotations":
+        return lambda: open_dataset(data)
+    if what == "check-data":
+        return lambda: check(data, progress=False)
+    if what == "near duplicates":
+        squares = np.random.default_rng(0).integers(0, 256, (job["thumbs"], 8, 8), np.uint8)
+        thumbs, usable = squares.repeat(4, 1).repeat(4, 2), np.ones(len(squares), bool)
+        return lambda: near_duplicates(thumbs, usable)
+    if what in ("fingerprint", "pixel cache"):
         table = open_dataset(data).annotations
         if what == "fingerprint":
-            return lambda: fingerprint(data, table, tempfile.mkdtemp(dir=data))
+            return lambda: fingerprint(data, table, tempfile.mkdtemp(dir=Path(data).parent))
 
         def build() -> None:  # without workers: all the memory is this process's
             shutil.rmtree(cache, ignore_errors=True)
-            pixels(data, table, job["side"], cache_dir=cache, workers=1)
+            pixels(data, table, side, cache_dir=cache, workers=1)
 
         return build
-    if what in ("check-data", "near duplicates"):
-        import scipy.fft  # noqa: F401 (the check imports it late)
-
-        from effnet import check, image_facts
-
-        if what == "check-data":
-            return lambda: check.check(data, progress=False)
-        squares = np.random.default_rng(0).integers(0, 256, (job["thumbs"], 8, 8), np.uint8)
-        thumbs, usable = squares.repeat(4, 1).repeat(4, 2), np.ones(len(squares), bool)
-        return lambda: image_facts.near_duplicates(thumbs, usable)
-    if what == "data path":
-        from effnet.augment import Augment
-        from effnet.data import CarsDataModule
-        from effnet.weights import NORMALIZATIONS
-
-        module = CarsDataModule(data, job["side"], cache_dir=cache)
-        module.setup()
-        augment = Augment(*NORMALIZATIONS["imagenet", 3])
-
-        def epoch() -> None:
-            for images, _ in module.train_dataloader():
-                augment(images, train=True)
-            for images, _ in module.val_dataloader():
-                augment(images, train=False)
-
-        return epoch
-    if what == "training step":
-        import torch
-
-        from effnet.train import make_classifier
-        from effnet.trial import Trial
-
-        classifier = make_classifier(Trial(image_size=job["side"]), 196, None)
-        optimizer = classifier.configure_optimizers()
-        images = torch.randint(256, (STEP_BATCH, 3, job["side"], job["side"]), dtype=torch.uint8)
-
-        def step() -> None:
-            optimizer.zero_grad()
-            logits = classifier.model(classifier.augment(images, train=True))
-            classifier.loss(logits, torch.arange(STEP_BATCH)).backward()
-            optimizer.step()
-
-        return step
+    if what in ("data path", "training step"):
+        return _epoch(data, side, cache) if what == "data path" else _step(side)
     if what in ("claims", "report"):
         from effnet.claims import write_claims
         from effnet.report import build_report
 
-        timed = {"claims": write_claims, "report": build_report}[what]
-        timed(Path(reports, "runs"))  # no profile, no runs: what is loaded once, is loaded
-        return lambda: timed(reports)
-    from effnet.runs import load_runs, prediction_matrix
+        return partial(write_claims if what == "claims" else build_report, reports)
+    runs = load_runs(reports) if what == "prediction_matrix" else None
+    return (lambda: load_runs(reports)) if runs is None else lambda: prediction_matrix(runs)
 
-    if what == "load_runs":
-        return lambda: load_runs(reports)
-    runs = load_runs(reports)
-    return lambda: prediction_matrix(runs)
+
+def _epoch(data: str, side: int, cache: str) -> Callable[[], None]:
+    """Every batch of an epoch: training images augmented, validation images normalised."""
+    from effnet.augment import Augment
+    from effnet.data import CarsDataModule
+    from effnet.memory import keep_freed_memory
+    from effnet.weights import NORMALIZATIONS
+
+    keep_freed_memory()  # as training does
+    module = CarsDataModule(data, side, cache_dir=cache)
+    module.setup()
+    augment = Augment(*NORMALIZATIONS["imagenet", 3])
+
+    def epoch() -> None:
+        for images, _ in module.train_dataloader():
+            augment(images, train=True)
+        for images, _ in module.val_dataloader():
+            augment(images, train=False)
+
+    return epoch
+
+
+def _step(side: int) -> Callable[[], None]:
+    """A step of B0 on 16 images, augmentation, loss, gradients and update included."""
+    import torch
+
+    from effnet.memory import keep_freed_memory
+    from effnet.train import make_classifier
+    from effnet.trial import Trial
+
+    keep_freed_memory()
+    classifier = make_classifier(Trial(image_size=side), 196, None)
+    optimizer = classifier.configure_optimizers()
+    images = torch.randint(256, (16, 3, side, side), dtype=torch.uint8)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        logits = classifier.model(classifier.augment(images, train=True))
+        classifier.loss(logits, torch.arange(16)).backward()
+        optimizer.step()
+
+    return step
 
 
 def _in_child(job: dict) -> dict:
-    """What a job costs, measured in a process of its own."""
-    command = [sys.executable, __file__, json.dumps(job)]
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    """What a job costs in a process of its own; torch's threads would add noise, not growth."""
+    command, one = [sys.executable, __file__, json.dumps(job)], {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | one
+    )
     return json.loads(result.stdout.splitlines()[-1])
 
 
 def _child(job: dict) -> None:
     timed = _prepare(job["what"], job)
     before, seconds = _peak_mb(reset=True), []
-    while len(seconds) < REPEATS and sum(seconds) < ENOUGH_SECONDS:
+    while len(seconds) <= REPEATS and sum(seconds) < ENOUGH_SECONDS:
         start = time.perf_counter()
         timed()
         seconds.append(time.perf_counter() - start)
-    peak_mb = max(0.0, _peak_mb() - before)
-    print(json.dumps({"seconds": statistics.median(seconds), "peak_mb": peak_mb}))
+    median = statistics.median(seconds[1:] or seconds)
+    print(json.dumps({"seconds": median, "peak_mb": max(0.0, _peak_mb() - before)}))
 
 
 def _peak_mb(reset: bool = False) -> float:

@@ -1,6 +1,7 @@
 """The results of `make bench` as Markdown."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ SETTINGS = {
     "compile": {True: "compiled", False: ""},
     "cuda_graphs": {True: "CUDA graphs", False: ""},
     "keep_memory": {True: "memory kept", False: ""},
+    "short_spin": {True: "short spin", False: ""},
 }
 
 
@@ -31,32 +33,37 @@ COLUMNS = (
 
 def write_tables(results: dict[str, Any], path: Path) -> None:
     """All tables of what was measured so far."""
-    blocks = [block for part, make in TABLES.items() if part in results for block in make(results)]
-    write_text(path, "\n\n".join(["# Measured by `make bench`", *blocks]) + "\n")
+    blocks = ["# Measured by `make bench`", *_ratios(results)]
+    for part, make in TABLES.items():
+        if part in results:
+            blocks += make(results)
+    write_text(path, "\n\n".join(blocks) + "\n")
 
 
-def _contest(results: dict[str, Any]) -> Iterable[str]:
-    contest = results["contest"]
+def _contest(part: str, results: dict[str, Any]) -> Iterable[str]:
+    contest = results[part]
+    yield f"## Training at {part.removeprefix('contest_')} px"
     yield _head(contest)
-    yield _markdown(
-        ["ours over the thesis's way, images/s", "ratio"],
-        [
-            [name.replace("_", " "), f"{results[name]:.1f}"]
-            for name in sorted(results)
-            if "_vs_thesis" in name
-        ],
-    )
-    for size, batch in sorted({(row["size"], row["batch"]) for row in contest["rows"]}):
-        rows = [r for r in contest["rows"] if (r["size"], r["batch"]) == (size, batch)]
-        base = next((r for r in rows if r["name"] == "the thesis's way"), {})
-        yield f"## {size} px, batch {batch}: images per second, medians of {_repeats(rows)}"
+    for batch in sorted({row["batch"] for row in contest["rows"]}):
+        rows = [row for row in contest["rows"] if row["batch"] == batch]
+        base = next((row for row in rows if row["name"] == "the thesis's way"), {})
+        yield f"Batch {batch}, images per second, medians of {_repeats(rows)}:"
         yield _markdown(["contender", "settings", *COLUMNS], [_row(row, base) for row in rows])
+
+
+def _projected(results: dict[str, Any]) -> Iterable[str]:
     projected = results["projected"]
     yield (
         f"At these speeds the thesis's {projected['runs']} runs at 224 px take at most "
         f"{projected['hours']:,.1f} hours ({projected['settings']}; every run to its last allowed "
         "epoch, one at a time)."
     )
+
+
+def _ratios(results: dict[str, Any]) -> Iterable[str]:
+    names = sorted(name for name in results if "_vs_thesis" in name)
+    rows = [[name, f"{results[name]:.1f}"] for name in names]
+    yield _markdown(["ours over the thesis's way, images/s", "ratio"], rows)
 
 
 def _row(row: dict[str, Any], base: dict[str, Any]) -> list[str]:
@@ -113,7 +120,9 @@ def _scaling(results: dict[str, Any]) -> Iterable[str]:
 
 
 TABLES = {
-    "contest": _contest,
+    "contest_64": partial(_contest, "contest_64"),
+    "contest_224": partial(_contest, "contest_224"),
+    "projected": _projected,
     "together": _together,
     "startup": _wholes,
     "notebook": _notebook,

@@ -54,7 +54,7 @@ class Profile:
         known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
         if name not in known:
             raise EffnetError(f"profile is {name!r}: allowed are {', '.join(known)}.")
-        raw = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+        raw = _read(name)
         values = raw["trial"]
         if values.get("data_dir") == "$STANFORD_CARS":
             values["data_dir"] = os.environ.get("STANFORD_CARS") or "data/stanford_cars"
@@ -107,6 +107,16 @@ class Profile:
             )
             for point in itertools.product(*lists)
         ]
+
+
+def _read(name: str) -> dict[str, Any]:
+    """A profile's file; with `like`, on top of another one's."""
+    raw = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    if "like" in raw:
+        base = _read(raw["like"])
+        merged = {key: base[key] | raw.get(key, {}) for key in ("trial", "groups")}
+        raw = base | raw | merged
+    return raw
 
 
 def _short(name: str, value: Any) -> str:
