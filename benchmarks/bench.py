@@ -173,6 +173,16 @@ def projected(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"runs": len(grid), "hours": seconds / 3600, "settings": BEST}
 
 
+def plain(value: Any) -> Any:
+    """Numbers as JSON knows them; NaN becomes null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if value != value else value
+
+
 def parts(repeats: int) -> dict[str, Any]:
     import scaling
     import wholes
@@ -203,7 +213,7 @@ def main() -> None:
     for part in arguments.parts or known:
         print(f"{part}:", flush=True)
         began = time.perf_counter()
-        results[part] = known[part]()
+        results[part] = plain(known[part]())
         results[part]["seconds"] = round(time.perf_counter() - began, 1)
         results[part]["environment"] = identity.environment()
         results[part]["data"] = (

@@ -96,13 +96,16 @@ def _notebook(results: dict[str, Any]) -> Iterable[str]:
     part = results["notebook"]
     yield (
         f"Notebook 03 takes {part['notebook']:.1f} s, its run alone {part['run']:.1f} s: "
-        f"{part['overhead']:.1f} s for the kernel, its imports and ten figures."
+        f"{part['overhead']:.1f} s for the kernel, its imports and its figures."
     )
 
 
 def _accuracy(results: dict[str, Any]) -> Iterable[str]:
     yield "## Plain and fast settings, same accuracy"
-    yield _records(results["accuracy"]["rows"])
+    yield "Best validation accuracy of B0 from scratch on the demo, 8 epochs; Welch's 95 % interval."
+    columns = ("setting", "seeds", "mean", "spread", "difference", "low", "high", "verdict")
+    rows = results["accuracy"]["rows"]
+    yield _records([{column: row[column] for column in columns} for row in rows])
 
 
 def _reproduce(results: dict[str, Any]) -> Iterable[str]:
@@ -170,6 +173,8 @@ def _records(rows: list[dict[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_cell(v) for v in value)
+    if value is None:
+        return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
