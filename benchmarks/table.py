@@ -102,7 +102,7 @@ def _notebook(results: dict[str, Any]) -> Iterable[str]:
 
 def _accuracy(results: dict[str, Any]) -> Iterable[str]:
     yield "## Plain and fast settings, same accuracy"
-    yield "Best validation accuracy of B0 from scratch on the demo, 8 epochs; Welch's 95 % interval."
+    yield "Best validation accuracy of B0 from scratch on the demo, 8 epochs, 95 % interval."
     columns = ("setting", "seeds", "mean", "spread", "difference", "low", "high", "verdict")
     rows = results["accuracy"]["rows"]
     yield _records([{column: row[column] for column in columns} for row in rows])
