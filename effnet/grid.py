@@ -175,13 +175,15 @@ def _in_processes(profile: Profile, jobs: int) -> None:
         subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) for _ in range(jobs)
     ]
     try:
-        while any(worker.poll() is None for worker in workers):
-            if any(worker.poll() for worker in workers):
+        going = True
+        while going:
+            time.sleep(0.2)
+            going = any(worker.poll() is None for worker in workers)
+            if any(worker.poll() for worker in workers):  # also when all have ended
                 raise EffnetError(
                     "a trial could not be trained (see above), the others are stopped after their "
                     "last whole epoch. The same command goes on with what is missing."
                 )
-            time.sleep(0.2)
     finally:
         for worker in workers:
             worker.stdin.close()  # see _stop_with_parent
