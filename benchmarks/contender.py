@@ -25,10 +25,12 @@ from torchvision import transforms
 import effnet
 from effnet.augment import Augment
 from effnet.data import CarsDataModule
+from effnet.fold import folded
 from effnet.graphs import GraphedStep
 from effnet.loss import LabelSmoothingCrossEntropy
 from effnet.memory import keep_freed_memory
 from effnet.module import EpochMeter
+from effnet.trainer import together
 from effnet.weights import NORMALIZATIONS
 
 CLASSES = 196
@@ -111,6 +113,8 @@ class Contender:
         self.ours = settings["loader"] == "ours"
         if self.ours and self.device.type == "cuda":
             self.data.resident(self.device)
+        if self.ours and self.device.type == "cpu" and not settings["compile"]:
+            self.data.together = together(self.batch, self.size)
         self.layout = torch.channels_last if settings["channels_last"] else torch.contiguous_format
         self.model = network(settings["model"]).to(self.device, memory_format=self.layout)
         self.augment = Augment(MEAN, STD, settings["channels_last"]).to(self.device)
@@ -120,7 +124,10 @@ class Contender:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=1e-3, capturable=graphs, **options
         )
-        self.meter = EpochMeter()
+        self.meter, self.evaluate = EpochMeter(), None
+        # As Classifier.evaluator does.
+        eager = not (settings["compile"] or graphs) and self.device.type == "cpu"
+        self.folds = settings["model"] == "ours" and eager
         if settings["compile"]:
             self.model.compile()
         graphed = GraphedStep if graphs else (lambda step: step)
@@ -156,10 +163,13 @@ class Contender:
 
     @torch.no_grad()
     def _validate(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Each batch counts for itself, also where several come as one."""
+        network = self._network(labels) if self.evaluate is None else self.evaluate
         with self._autocast():
-            logits = self._network(labels)(self._prepared(images))
-            loss = self.loss(logits, labels)
-        self.meter.add(loss, logits, labels)
+            logits = network(self._prepared(images))
+            for part, truth in zip(logits.split(self.batch), labels.split(self.batch), strict=True):
+                loss = self.loss(part, truth)
+                self.meter.add(loss, part, truth)
         return loss
 
     def loader(self, split: str, workers: int) -> DataLoader:
@@ -189,6 +199,8 @@ class Contender:
         self.model.train(train)
         step = self.step if train else self.val_step
         start, waiting = time.perf_counter(), 0.0
+        if self.folds and not train:
+            self.evaluate = folded(self.model)
         source = self.batches(loader, train)
         while True:
             asked = time.perf_counter()

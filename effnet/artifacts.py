@@ -21,11 +21,11 @@ def predict(
 
     Rows are in the order of `data.split_rows(split)`.
     """
-    classifier.eval()
+    network = classifier.eval().evaluator()
     k = min(k, data.num_classes)
     parts = []
     for images, _labels in data.ordered_loader(split):
-        logits = classifier(images.to(classifier.device))
+        logits = network(classifier.augment.normalise(images.to(classifier.device)))
         parts.append([t.cpu() for t in logits.float().softmax(1).topk(k, dim=1)])
     return torch.cat([p for p, _ in parts]), torch.cat([i for _, i in parts])
 

@@ -78,6 +78,8 @@ class CarsDataModule(pl.LightningDataModule):
     data_hash: SHA-256 over these rows and the bytes of their files.
     skipped: (path, reason) of unreadable images that were left out.
 
+    `together` (1) may be set: so many batches come as one wherever images are only evaluated.
+
     Args:
         data_dir: folder in any layout of `layouts.open_dataset`.
         image_size: side in pixels. in_channels: 3 (RGB) or 1 (gray).
@@ -121,7 +123,7 @@ class CarsDataModule(pl.LightningDataModule):
         self.batch_size, self.seed = batch_size, seed
         self.n_classes, self.max_per_class = n_classes, max_per_class
         self.crop, self.crop_margin, self.on_bad_image = crop, crop_margin, on_bad_image
-        self.holdout = holdout
+        self.holdout, self.together = holdout, 1
         self.dataset: CachedImages | None = None
 
     def prepare_data(self) -> None:
@@ -197,7 +199,8 @@ class CarsDataModule(pl.LightningDataModule):
 
     def _loader(self, split: str, seed: int | None = None) -> DataLoader:
         rows = torch.tensor(self.split_rows(split)["row"].to_numpy())
-        batches = EpochBatches(rows, self.batch_size, seed)
+        together = self.together if seed is None else 1
+        batches = EpochBatches(rows, self.batch_size * together, seed)
         # Workers would cost more than the indexing they do. The loader draws a number from its
         # generator per epoch; its own one keeps torch's global randomness untouched.
         return DataLoader(

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from effnet import depthwise
+from effnet import depthwise, squeeze
 from effnet.errors import EffnetError
 
 
@@ -79,7 +79,7 @@ def round_repeats(layers: int, depth_coefficient: float) -> int:
 
 
 class Conv2d(nn.Conv2d):
-    """Convolution whose output side is ceil(input side / stride), without bias.
+    """Convolution whose output side is ceil(input side / stride), without bias until it is folded.
 
     `padding="symmetric"` puts kernel_size // 2 zeros on all sides. `padding="same"` is
     TensorFlow's: as many zeros as needed, an odd one on the far side. The two differ only for
@@ -109,9 +109,9 @@ class Conv2d(nn.Conv2d):
             padding = (top, left)
             if top != bottom or left != right:
                 x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
-        if self.groups > 1 and depthwise.applies(x, self.weight):
+        if self.groups > 1 and self.bias is None and depthwise.applies(x, self.weight):
             return depthwise.depthwise(x, self.weight, self.stride[0], padding)
-        return F.conv2d(x, self.weight, None, self.stride, padding, 1, self.groups)
+        return F.conv2d(x, self.weight, self.bias, self.stride, padding, 1, self.groups)
 
     def _same(self, side: int) -> tuple[int, int]:
         kernel_size, stride = self.kernel_size[0], self.stride[0]
@@ -187,9 +187,13 @@ class MBConv(nn.Module):
         x = inputs  # (B, in, H, W)
         if self.expand_ratio != 1:
             x = F.silu(self._bn0(self._expand_conv(x)))  # (B, in * expand_ratio, H, W)
-        x = F.silu(self._bn1(self._depthwise_conv(x)))  # (B, in * expand_ratio, H/s, W/s)
-        gate = self._se_expand(F.silu(self._se_reduce(pool(x))))  # (B, in * expand_ratio)
-        x = x * torch.sigmoid(gate)[:, :, None, None]
+        x = self._bn1(self._depthwise_conv(x))  # (B, in * expand_ratio, H/s, W/s)
+        if squeeze.applies(x):
+            x = squeeze.excite(x, self._se_reduce, self._se_expand)
+        else:
+            x = F.silu(x)
+            gate = self._se_expand(F.silu(self._se_reduce(pool(x))))  # (B, in * expand_ratio)
+            x = x * torch.sigmoid(gate)[:, :, None, None]
         x = self._bn2(self._project_conv(x))  # (B, out, H/s, W/s)
         if not self.has_shortcut:
             return x

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from effnet.augment import Augment
 from effnet.errors import EffnetError
+from effnet.fold import folded
 from effnet.graphs import GraphedStep
 from effnet.loss import LabelSmoothingCrossEntropy
+from effnet.model import EfficientNet
 from effnet.trial import Trial
 
 TOP_K = (1, 3, 5, 10)
@@ -159,15 +161,34 @@ class Classifier(pl.LightningModule):
             optimizer.step()
         return loss.detach()
 
+    def evaluator(self) -> Callable[[Tensor], Tensor]:
+        """Normalised images (B, C, H, W) to logits, in evaluation mode, by the weights of now.
+
+        On a CPU without batch norms (`fold.folded`): a fifth to two fifths faster. In bfloat16
+        the folded weights would round otherwise; a compiler and a recording keep one network.
+        """
+        trial = self.trial
+        plain = trial.precision == "32-true" and not (trial.compile or trial.cuda_graphs)
+        if plain and self.device.type == "cpu" and isinstance(self.model, EfficientNet):
+            return folded(self.model).forward
+        return self.model
+
+    def on_validation_epoch_start(self) -> None:
+        self._evaluate = self.evaluator()
+
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Several batches may come as one: each of `trial.batch_size` counts for itself."""
         images, labels = batch
         self._val_step(images, labels)
-        self.val_meter.count(len(labels))
+        for part in labels.split(self.trial.batch_size):
+            self.val_meter.count(len(part))
 
     def _val_loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        logits = self._network(labels)(self.augment.normalise(images))
-        loss = self.loss(logits, labels)
-        self.val_meter.add(loss, logits, labels)
+        network = self._network(labels) if self.trial.compile else self._evaluate
+        logits, size = network(self.augment.normalise(images)), self.trial.batch_size
+        for part, truth in zip(logits.split(size), labels.split(size), strict=True):
+            loss = self.loss(part, truth)
+            self.val_meter.add(loss, part, truth)
         return loss
 
     def _network(self, labels: Tensor) -> Callable[[Tensor], Tensor]:

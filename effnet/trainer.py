@@ -18,6 +18,8 @@ from effnet.data import CarsDataModule
 from effnet.memory import keep_freed_memory
 from effnet.trial import Trial
 
+EVALUATED_PIXELS = 128 * 64 * 64
+
 
 def make_trainer(
     trial: Trial, folder: Path, loggers: list[Logger | None], callbacks: list[pl.Callback]
@@ -53,6 +55,8 @@ def make_trainer(
 def on_device(trial: Trial, data: CarsDataModule, device: torch.device) -> Iterator[None]:
     """Ready the machine for a trial: memory that is kept, pixels where the model is."""
     keep_freed_memory()
+    if device.type == "cpu" and not (trial.compile or trial.cuda_graphs):
+        data.together = together(trial.batch_size, trial.image_size)
     # The thesis's float32 was float32; torch would let convolutions round their inputs to TF32.
     torch.backends.cudnn.allow_tf32 = trial.precision != "32-true"
     host = data.dataset
@@ -65,7 +69,15 @@ def on_device(trial: Trial, data: CarsDataModule, device: torch.device) -> Itera
     try:
         yield
     finally:
-        data.dataset = host
+        data.dataset, data.together = host, 1
+
+
+def together(batch_size: int, image_size: int) -> int:
+    """How many validation batches go through a CPU's network at once.
+
+    With small images a batch costs little more than calling its operators.
+    """
+    return max(1, EVALUATED_PIXELS // (batch_size * image_size**2))
 
 
 @contextmanager
