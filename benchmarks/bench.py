@@ -74,14 +74,20 @@ def workload() -> dict[str, Any]:
 
 
 def contend(
-    contenders: dict[str, dict[str, Any]], figures: list[str], size: int, batch: int, repeats: int
+    contenders: dict[str, dict[str, Any]],
+    figures: list[str],
+    size: int,
+    batch: int,
+    repeats: int,
+    data: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Measure all contenders in turn, `repeats` times; a row each with medians and all values."""
+    data = data or workload()
     images = {"train_images": EPOCHS[size], "val_images": EPOCHS[size]}
     seen: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
     for repeat in range(repeats):
         for name, settings in contenders.items():
-            job = workload() | images | {"size": size, "batch": batch, "figures": figures}
+            job = data | images | {"size": size, "batch": batch, "figures": figures}
             seen[name].append(one(job | settings))
             shown = ", ".join(f"{k} {v:.4g}" for k, v in seen[name][-1].items())
             print(f"  {size} px, batch {batch}, {repeat + 1} of {repeats}, {name}: {shown}")
@@ -124,6 +130,18 @@ def contest(size: int, repeats: int) -> dict[str, Any]:
     else:
         rows += contend(COMPILED, ["step"], size, 32, repeats)
     return {"rows": rows}
+
+
+def photographs(repeats: int) -> dict[str, Any]:
+    """The data path at 224 px from files of the size that Stanford Cars has."""
+    import wholes
+
+    names = ("the thesis's way", "ours")
+    with wholes.enlarged(**workload()) as folder:
+        both = {name: CONTENDERS[name] for name in names}
+        data = {"data": str(folder), "classes": None}
+        rows = contend(both, ["data"], 224, 32, repeats, data)
+    return {"rows": rows, "side": wholes.PHOTOGRAPH}
 
 
 def ratios(rows: list[dict[str, Any]], size: int) -> dict[str, float]:
@@ -189,6 +207,7 @@ def parts(repeats: int) -> dict[str, Any]:
 
     return {
         **{f"contest_{size}": partial(contest, size, repeats) for size in EPOCHS},
+        "photographs": lambda: photographs(repeats),
         "together": lambda: together(repeats),
         "startup": lambda: wholes.startup(workload(), repeats),
         "notebook": lambda: wholes.notebook_overhead(repeats),
@@ -222,6 +241,9 @@ def main() -> None:
         results[part]["measured"] = datetime.now(UTC).isoformat(timespec="seconds")
         if part.startswith("contest_"):
             results |= ratios(results[part]["rows"], int(part.removeprefix("contest_")))
+        if part == "photographs":
+            thesis_way, ours = (row["data_one"] for row in results[part]["rows"])
+            results["data_path_vs_thesis_photographs"] = ours / thesis_way
         if part == "contest_224":
             results["projected"] = projected(results[part]["rows"])
         write_json(path, results)

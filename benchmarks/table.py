@@ -79,6 +79,18 @@ def _row(row: dict[str, Any], base: dict[str, Any]) -> list[str]:
     ]
 
 
+def _photographs(results: dict[str, Any]) -> Iterable[str]:
+    part = results["photographs"]
+    base = part["rows"][0]
+    yield (
+        "## The data path at 224 px, from files of the originals' size\n\nImages enlarged to "
+        f"{part['side']} pixels on their short side; images per second on one core."
+    )
+    rows = [[r["name"], _rate(r["data_one"]), _times(r["data_one"], base["data_one"])]
+            for r in part["rows"]]  # fmt: skip
+    yield _markdown(["contender", "data, one core", "times the thesis's way"], rows)
+
+
 def _together(results: dict[str, Any]) -> Iterable[str]:
     rows = results["together"]["rows"]
     yield "## Several trials at once"
@@ -126,6 +138,7 @@ TABLES = {
     "contest_64": partial(_contest, "contest_64"),
     "contest_224": partial(_contest, "contest_224"),
     "projected": _projected,
+    "photographs": _photographs,
     "together": _together,
     "startup": _wholes,
     "notebook": _notebook,

@@ -14,8 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
+from effnet.layouts import open_dataset
 from effnet.paths import ROOT
+
+# Short side of a photograph, in pixels, about as Stanford Cars has them.
+PHOTOGRAPH = 480
 
 FIRST_STEP = """
 import time
@@ -39,6 +44,23 @@ from effnet.train import run
 profile = Profile.load("smoke")
 run(profile.trial("pretrained", {"seed": int(sys.argv[1])}), profile.reports / "runs")
 """
+
+
+@contextmanager
+def enlarged(data: str, classes: int | None) -> Iterator[Path]:
+    """Up to 400 of the images, enlarged to PHOTOGRAPH pixels, as class folders."""
+    found = open_dataset(Path(data))
+    rows = found.annotations
+    rows = rows[rows["class_id"] < classes] if classes else rows
+    with tempfile.TemporaryDirectory() as folder:
+        for row in rows.groupby(["class_id", "split"]).head(5).head(400).itertuples():
+            target = Path(folder) / row.split / f"{row.class_id:03d}" / f"{row.Index}.jpg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with Image.open(found.root / row.path) as image:
+                factor = PHOTOGRAPH / min(image.size)
+                size = [round(side * factor) for side in image.size]
+                image.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(target, quality=90)
+        yield Path(folder)
 
 
 def startup(workload: dict[str, Any], repeats: int) -> dict[str, Any]:
