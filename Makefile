@@ -3,7 +3,9 @@ PROFILE ?= demo
 NB ?=
 ARGS ?=
 JOBS ?=
+ifneq ($(STANFORD_CARS),)
 export STANFORD_CARS
+endif
 export JUPYTER_PREFER_ENV_PATH = 1
 
 # An active conda environment made from environment.yml is used; otherwise .venv is made.

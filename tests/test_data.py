@@ -277,7 +277,7 @@ def test_missing_images_are_refused_before_any_is_decoded(tmp_path, monkeypatch)
         CarsDataModule(no_dogs, 8, cache_dir=tmp_path).setup()
 
 
-@pytest.mark.skipif("STANFORD_CARS" not in os.environ, reason="STANFORD_CARS is not set")
+@pytest.mark.skipif(not os.environ.get("STANFORD_CARS"), reason="STANFORD_CARS is not set")
 def test_real_images(tmp_path):
     root = Path(os.environ["STANFORD_CARS"])
     data = CarsDataModule(root, 48, n_classes=3, max_per_class=8, cache_dir=tmp_path, batch_size=5)

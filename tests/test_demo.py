@@ -68,7 +68,7 @@ def test_mat_files_have_the_originals_types(smoke):
     assert rows[0, 0]["fname"].tolist() == ["00001.jpg"]
 
 
-@pytest.mark.skipif("STANFORD_CARS" not in os.environ, reason="needs real annotations")
+@pytest.mark.skipif(not os.environ.get("STANFORD_CARS"), reason="needs real annotations")
 def test_mat_files_look_like_the_real_ones(smoke):
     real = Path(os.environ["STANFORD_CARS"])
     for name in ("devkit/cars_train_annos.mat", "devkit/cars_meta.mat"):
