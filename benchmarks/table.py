@@ -47,7 +47,10 @@ def _contest(part: str, results: dict[str, Any]) -> Iterable[str]:
     for batch in sorted({row["batch"] for row in contest["rows"]}):
         rows = [row for row in contest["rows"] if row["batch"] == batch]
         base = next((row for row in rows if row["name"] == "the thesis's way"), {})
-        yield f"Batch {batch}, images per second, medians of {_repeats(rows)}:"
+        yield (
+            f"Batch {batch}, images per second, medians of {_repeats(rows)} (ratios in brackets: "
+            "the lowest and the highest of a repeat):"
+        )
         yield _markdown(["contender", "settings", *COLUMNS], [_row(row, base) for row in rows])
 
 
@@ -72,7 +75,7 @@ def _row(row: dict[str, Any], base: dict[str, Any]) -> list[str]:
         row["name"],
         _settings(row["settings"]),
         *(_rate(row.get(key)) for key in rates),
-        _times(row.get("epoch"), base.get("epoch")),
+        _times(row.get("epoch"), base.get("epoch")) + _between(row, base),
         _percent(row["train"] / row["step"] if "train" in row else None),
         _percent(row.get("waiting")),
         f"{row['peak_mb']:,.0f}",
@@ -171,6 +174,15 @@ def _rate(value: float | None) -> str:
 
 def _times(value: float | None, base: float | None) -> str:
     return f"{value / base:.1f}" if value and base else ""
+
+
+def _between(row: dict[str, Any], base: dict[str, Any]) -> str:
+    """The lowest and highest ratio of epochs that were measured one after the other."""
+    if "epoch" not in row or "epoch" not in base or row is base:
+        return ""
+    pairs = zip(row["values"], base["values"], strict=True)
+    ratios = [ours["epoch"] / theirs["epoch"] for ours, theirs in pairs]
+    return f" ({min(ratios):.1f} to {max(ratios):.1f})"
 
 
 def _percent(share: float | None) -> str:
