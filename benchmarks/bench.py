@@ -38,6 +38,9 @@ CONTENDERS = {
     "the thesis's way, short spin": THESIS,
     "timm, thesis's loader": {"model": "timm", "loader": "thesis", **PLAIN},
     "torchvision, thesis's loader": {"model": "torchvision", "loader": "thesis", **PLAIN},
+    # The first thing that anyone would do: pixels kept, the layout that oneDNN likes.
+    "the thesis's network, our loader": THESIS
+    | {"loader": "ours", "channels_last": True, "short_spin": False},
     "timm, our loader": {"model": "timm", "loader": "ours", **KIT},
     "torchvision, our loader": {"model": "torchvision", "loader": "ours", **KIT},
     "ours": {"model": "ours", "loader": "ours", **KIT},

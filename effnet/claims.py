@@ -55,7 +55,6 @@ AS_IN_THESIS: dict[str, Any] = {
     "augment": True,
     "label_smoothing": 0.1,
 }
-WHOLE = {"images": 16_185, "classes": 196}
 
 
 def judge(reports: Path | str, data_dir: Path | str | None = None) -> pd.DataFrame:
@@ -116,8 +115,8 @@ def read_profile(reports: Path | str) -> dict[str, Any]:
 def is_real(profile: dict[str, Any]) -> bool:
     """Whether a profile's runs saw the whole of Stanford Cars."""
     data = profile.get("data", {})
-    size = {key: data.get(key) for key in WHOLE}
-    return data.get("name") == "Stanford Cars" and bool(data.get("complete")) and size == WHOLE
+    whole = thesis.is_whole(data.get("images"), data.get("classes"))
+    return data.get("name") == "Stanford Cars" and bool(data.get("complete")) and whole
 
 
 def profile_runs(reports: Path | str) -> pd.DataFrame:
@@ -138,7 +137,7 @@ def _findings(
         runs = runs[pd.concat(same, axis=1).all(axis=1)].reset_index(drop=True)
     trained = Trained(runs, real, _data_label(profile))
     script, thesis_profile = settings.script_trial()
-    classifier = settings.script_classifier(script, WHOLE["classes"])
+    classifier = settings.script_classifier(script, len(thesis.class_names()))
     devices = sorted(runs["device"].dropna().unique()) if len(runs) else []
     return {
         **published.findings(expected),

@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 import torch
 from filelock import Timeout
 
-from effnet import identity
+from effnet import identity, thesis
 from effnet.data import CarsDataModule
 from effnet.errors import EffnetError, command_line
 from effnet.files import write_json
@@ -215,7 +215,6 @@ def _write_profile(profile: Profile, data: CarsDataModule, seconds: float) -> No
     path = profile.reports / "profile.json"
     before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
     images, classes = len(data.annotations), data.num_classes
-    whole = images == 16_185 and classes == 196
     name = "demo" if profile.demo else "Stanford Cars"
     environment = identity.environment()
     write_json(
@@ -227,7 +226,7 @@ def _write_profile(profile: Profile, data: CarsDataModule, seconds: float) -> No
                 "name": name,
                 "images": images,
                 "classes": classes,
-                "complete": whole and not profile.demo,
+                "complete": thesis.is_whole(images, classes) and not profile.demo,
                 "data_hash": data.data_hash,
             },
             "commit": environment["commit"],

@@ -17,7 +17,7 @@ def findings(expected: dict[str, str], at_hand: pd.DataFrame | None = None) -> d
     a part of it is only reported.
     """
     judged = _count(thesis.annotations(), expected)
-    if at_hand is None or not is_stanford_cars(at_hand):
+    if at_hand is None or not names_are_official(at_hand):
         return judged
     whole = len(at_hand) == int(expected["C013"])
     own = _count(at_hand, expected)
@@ -31,7 +31,7 @@ def findings(expected: dict[str, str], at_hand: pd.DataFrame | None = None) -> d
     return merged
 
 
-def is_stanford_cars(annotations: pd.DataFrame) -> bool:
+def names_are_official(annotations: pd.DataFrame) -> bool:
     """Whether every class name is one of the data set's 196 (spacing and signs do not count)."""
     known = {_plain(name) for name in thesis.class_names()}
     return {_plain(name) for name in annotations["class_name"].unique()} <= known
