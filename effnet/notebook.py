@@ -6,20 +6,22 @@ import time
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from effnet import identity
-from effnet.data import CarsDataModule
 from effnet.errors import EffnetError
 from effnet.files import atomic_write, write_json
 from effnet.paths import relative
 from effnet.profiles import Profile
 from effnet.runs import grid_runs, load_runs
-from effnet.tracking import check_tracker
-from effnet.train import data_module, run
+from effnet.trial import check_tracker
+
+# Lightning takes seconds to import, and the runner opens a session only to check its parameters.
+if TYPE_CHECKING:
+    from effnet.data import CarsDataModule
 
 # Parameters of a notebook that are no hyperparameter of a trial.
 OWN_PARAMETERS = {"profile", "tracker"}
@@ -91,14 +93,18 @@ class Session:
         return text
 
     @cached_property
-    def data(self) -> CarsDataModule:
+    def data(self) -> "CarsDataModule":
         """The trial's data, set up (the demo's are drawn first where they are missing)."""
+        from effnet.train import data_module
+
         data = data_module(self.trial)
         data.setup()
         return data
 
     def run(self) -> pd.Series:
         """Train the notebook's trial, or load it where it is finished; its row of `runs`."""
+        from effnet.train import run
+
         name = _label(self.overrides) if self.overrides else self._job_name()
         self._own_run = run(
             self.trial, self.profile.reports / "runs", name, self.trial.group, self.tracker,

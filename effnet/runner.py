@@ -13,7 +13,7 @@ from typing import Any
 
 from effnet.errors import EffnetError, command_line
 from effnet.notebook import OWN_PARAMETERS, Session, check_names
-from effnet.paths import ROOT, relative
+from effnet.paths import DRAWN, ROOT, relative
 
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -90,9 +90,8 @@ def _group(path: Path) -> str | None:
 def _check_data(session: Session) -> None:
     """Refuse a missing or empty data folder without starting a kernel."""
     from effnet.layouts import read_annotations
-    from effnet.train import DEMO_SIZES
 
-    if session.trial.path() not in DEMO_SIZES:  # those are drawn on demand
+    if session.trial.path() not in DRAWN:  # those are drawn on demand
         read_annotations(session.trial.path())
 
 

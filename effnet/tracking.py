@@ -14,8 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from effnet.errors import EffnetError
 from effnet.files import atomic_write
-
-TRACKERS = ("none", "tensorboard", "neptune", "mlflow")
+from effnet.trial import check_tracker
 
 
 class EpochLogger(CSVLogger):
@@ -108,12 +107,6 @@ class NeptuneLogger(Logger):
     def close(self) -> None:
         """Flush everything and end the Neptune run."""
         self.run.stop()
-
-
-def check_tracker(tracker: str) -> None:
-    """Raise EffnetError for a tracker that the kit does not know."""
-    if tracker not in TRACKERS:
-        raise EffnetError(f"tracker is {tracker!r}: allowed are {', '.join(TRACKERS)}.")
 
 
 def make_tracker(tracker: str, folder: Path, run_name: str) -> Logger | None:

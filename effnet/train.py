@@ -22,14 +22,11 @@ from effnet.errors import EffnetError
 from effnet.files import write_json
 from effnet.model import SCALES, build_model
 from effnet.module import Classifier, NonFiniteLoss
-from effnet.paths import DATA, relative
+from effnet.paths import DRAWN, relative
 from effnet.tracking import EpochLogger, make_tracker
 from effnet.trainer import make_trainer, on_device, quiet_lightning, same_threads, signals_kept
 from effnet.trial import Trial, resolve
 from effnet.weights import NORMALIZATIONS, fetch_weights, freeze_pretrained, load_weights
-
-# Folders that the kit fills by itself.
-DEMO_SIZES = {DATA / "demo": "demo", DATA / "demo_smoke": "smoke"}
 
 
 class TrialInterrupted(EffnetError):
@@ -126,8 +123,8 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 def data_module(trial: Trial) -> CarsDataModule:
     """The data that a trial sees (not yet set up); the demo's are drawn where they are missing."""
-    if trial.path() in DEMO_SIZES:
-        make_demo(trial.path(), size=DEMO_SIZES[trial.path()])
+    if trial.path() in DRAWN:
+        make_demo(trial.path(), size=DRAWN[trial.path()])
     return CarsDataModule(
         trial.path(),
         image_size=trial.image_size,

@@ -14,6 +14,8 @@ from effnet.model import SCALES
 from effnet.paths import ROOT
 from effnet.recipe import RECIPES
 
+# Who may be told of a run, see `effnet.tracking`.
+TRACKERS = ("none", "tensorboard", "neptune", "mlflow")
 # How the numbers are computed, not which: the same up to rounding.
 EXECUTION = ("precision", "channels_last", "fused", "resident", "compile", "cuda_graphs")
 
@@ -175,6 +177,12 @@ class Trial:
         values.pop("recipe")  # it has only filled in other fields
         text = json.dumps([values, code_hash], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def check_tracker(tracker: str) -> None:
+    """Raise EffnetError for a tracker that the kit does not know."""
+    if tracker not in TRACKERS:
+        raise EffnetError(f"tracker is {tracker!r}: allowed are {', '.join(TRACKERS)}.")
 
 
 def resolve(path: str | Path) -> Path:
