@@ -99,7 +99,7 @@ weights: $(READY) ## fetch the pretrained weights that the profile needs
 test: $(READY) ## the test suite
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
-bench: $(READY) ## speed beside the thesis's way, timm and torchvision (half an hour on 2 cores)
+bench: $(READY) ## speed beside the thesis's way, timm and torchvision (an hour on 2 cores)
 	@$(PY) benchmarks/bench.py $(ARGS)
 
 lint: $(READY) ## formatting, lint, and notebooks without outputs
