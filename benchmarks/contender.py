@@ -52,21 +52,21 @@ class Contender:
         self.ours = settings["loader"] == "ours"
         if self.ours and self.device.type == "cuda":
             self.data.resident(self.device)
-        if self.ours and self.device.type == "cpu" and not settings["compile"]:
+        # As the kit's own trials on a CPU: see trainer.on_device and Classifier.evaluator.
+        graphs = settings["cuda_graphs"]
+        eager = self.device.type == "cpu" and not (settings["compile"] or graphs)
+        self.folds = eager and settings["model"] == "ours"
+        if eager and self.ours:
             self.data.together = together(self.batch, self.size)
         self.layout = torch.channels_last if settings["channels_last"] else torch.contiguous_format
         self.model = network(settings["model"]).to(self.device, memory_format=self.layout)
         self.augment = Augment(MEAN, STD, settings["channels_last"]).to(self.device)
         self.loss = LabelSmoothingCrossEntropy(0.1)
-        graphs = settings["cuda_graphs"]
         options = {"fused": True} if settings["fused"] else {}
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=1e-3, capturable=graphs, **options
         )
         self.meter, self.evaluate = EpochMeter(), None
-        # As Classifier.evaluator does.
-        eager = not (settings["compile"] or graphs) and self.device.type == "cpu"
-        self.folds = settings["model"] == "ours" and eager
         if settings["compile"]:
             self.model.compile()
         graphed = GraphedStep if graphs else (lambda step: step)

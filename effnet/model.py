@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from effnet import depthwise, squeeze
+from effnet import depthwise
 from effnet.errors import EffnetError
+from effnet.squeeze import excite, pool
 
 
 class Scale(NamedTuple):
@@ -129,13 +130,6 @@ class OnePixel(nn.Conv2d):
         return F.linear(x, self.weight.flatten(1), self.bias)
 
 
-def pool(x: Tensor) -> Tensor:
-    """Mean over all pixels, (B, C, H, W) to (B, C)."""
-    # With the channels last, so that the gradient is spread out in that order too: as a mean
-    # over (2, 3) its gradient comes contiguous, and adding it to the other one is slow.
-    return x.permute(0, 2, 3, 1).mean((1, 2))
-
-
 def drop_connect(x: Tensor, rate: float) -> Tensor:
     """Zero whole samples with probability `rate` and divide the others by 1 - rate.
 
@@ -188,12 +182,7 @@ class MBConv(nn.Module):
         if self.expand_ratio != 1:
             x = F.silu(self._bn0(self._expand_conv(x)))  # (B, in * expand_ratio, H, W)
         x = self._bn1(self._depthwise_conv(x))  # (B, in * expand_ratio, H/s, W/s)
-        if squeeze.applies(x):
-            x = squeeze.excite(x, self._se_reduce, self._se_expand)
-        else:
-            x = F.silu(x)
-            gate = self._se_expand(F.silu(self._se_reduce(pool(x))))  # (B, in * expand_ratio)
-            x = x * torch.sigmoid(gate)[:, :, None, None]
+        x = excite(x, self._se_reduce, self._se_expand)
         x = self._bn2(self._project_conv(x))  # (B, out, H/s, W/s)
         if not self.has_shortcut:
             return x

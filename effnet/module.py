@@ -95,10 +95,6 @@ class Classifier(pl.LightningModule):
             self._train_step = GraphedStep(self._optimize)
             self._val_step = GraphedStep(self._val_loss)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, classes) of uint8 images (B, C, H, W), without augmentation."""
-        return self.model(self.augment(images, train=False))
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trial = self.trial
         kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[trial.optimizer]
