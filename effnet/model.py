@@ -150,6 +150,8 @@ class MBConv(nn.Module):
     The shortcut, and with it drop connect, exists where input and output have the same shape.
     """
 
+    inplace = False  # effnet.fold: a map may take the place of the one before it
+
     def __init__(
         self,
         in_channels: int,
@@ -180,15 +182,16 @@ class MBConv(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         x = inputs  # (B, in, H, W)
         if self.expand_ratio != 1:
-            x = F.silu(self._bn0(self._expand_conv(x)))  # (B, in * expand_ratio, H, W)
+            x = self._bn0(self._expand_conv(x))
+            x = F.silu(x, self.inplace)  # (B, in * expand_ratio, H, W)
         x = self._bn1(self._depthwise_conv(x))  # (B, in * expand_ratio, H/s, W/s)
-        x = excite(x, self._se_reduce, self._se_expand)
+        x = excite(x, self._se_reduce, self._se_expand, self.inplace)
         x = self._bn2(self._project_conv(x))  # (B, out, H/s, W/s)
         if not self.has_shortcut:
             return x
         if self.training and self.drop_rate > 0:
             x = drop_connect(x, self.drop_rate)
-        return x + inputs
+        return x.add_(inputs) if self.inplace else x + inputs
 
 
 class EfficientNet(nn.Module):
@@ -208,6 +211,8 @@ class EfficientNet(nn.Module):
     Weights start from torch's defaults, as in the thesis. Raises EffnetError for a value outside
     its range.
     """
+
+    inplace = False
 
     def __init__(
         self,
@@ -265,10 +270,10 @@ class EfficientNet(nn.Module):
 
     def extract_features(self, x: Tensor) -> Tensor:
         """Images (B, in_channels, H, W) to the head's output (B, features, H/32, W/32)."""
-        x = F.silu(self._bn0(self._conv_stem(x)))  # (B, stem, H/2, W/2)
+        x = F.silu(self._bn0(self._conv_stem(x)), self.inplace)  # (B, stem, H/2, W/2)
         for block in self._blocks:
             x = block(x)
-        return F.silu(self._bn1(self._conv_head(x)))
+        return F.silu(self._bn1(self._conv_head(x)), self.inplace)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images (B, in_channels, H, W) to logits (B, num_classes)."""

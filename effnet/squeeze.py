@@ -26,16 +26,19 @@ def applies(x: Tensor) -> bool:
     return eager and last and x.device.type == "cpu" and x.requires_grad
 
 
-def excite(x: Tensor, reduce: torch.nn.Conv2d, expand: torch.nn.Conv2d) -> Tensor:
+def excite(
+    x: Tensor, reduce: torch.nn.Conv2d, expand: torch.nn.Conv2d, inplace: bool = False
+) -> Tensor:
     """y = silu(x), times the gate of each sample and channel, (B, C, H, W).
 
-    The gate is sigmoid(expand(silu(reduce(mean of y over all pixels)))).
+    The gate is sigmoid(expand(silu(reduce(mean of y over all pixels)))). `inplace` puts the
+    result where `x` was.
     """
     if applies(x):
         return _Excite.apply(x, reduce.weight, reduce.bias, expand.weight, expand.bias)
-    y = F.silu(x)
-    gate = expand(F.silu(reduce(pool(y))))  # (B, C)
-    return y * torch.sigmoid(gate)[:, :, None, None]
+    y = F.silu(x, inplace)
+    gate = torch.sigmoid(expand(F.silu(reduce(pool(y)))))[:, :, None, None]  # (B, C, 1, 1)
+    return y.mul_(gate) if inplace else y * gate
 
 
 class _Excite(torch.autograd.Function):
