@@ -45,13 +45,16 @@ def _contest(part: str, results: dict[str, Any]) -> Iterable[str]:
     yield f"## Training at {part.removeprefix('contest_')} px"
     yield _head(contest)
     for batch in sorted({row["batch"] for row in contest["rows"]}):
-        rows = [row for row in contest["rows"] if row["batch"] == batch]
-        base = next((row for row in rows if row["name"] == "the thesis's way"), {})
-        yield (
-            f"Batch {batch}, images per second, medians of {_repeats(rows)} (ratios in brackets: "
-            "the lowest and the highest of a repeat):"
-        )
-        yield _markdown(["contender", "settings", *COLUMNS], [_row(row, base) for row in rows])
+        yield from _batch(f"Batch {batch}", [r for r in contest["rows"] if r["batch"] == batch])
+
+
+def _batch(title: str, rows: list[dict[str, Any]]) -> Iterable[str]:
+    base = next((row for row in rows if row["name"] == "the thesis's way"), {})
+    yield (
+        f"{title}, images per second, medians of {_repeats(rows)} (ratios in brackets: "
+        "the lowest and the highest of a repeat):"
+    )
+    yield _markdown(["contender", "settings", *COLUMNS], [_row(row, base) for row in rows])
 
 
 def _projected(results: dict[str, Any]) -> Iterable[str]:
@@ -76,7 +79,7 @@ def _row(row: dict[str, Any], base: dict[str, Any]) -> list[str]:
         _settings(row["settings"]),
         *(_rate(row.get(key)) for key in rates),
         _times(row.get("epoch"), base.get("epoch")) + _between(row, base),
-        _percent(row["train"] / row["step"] if "train" in row else None),
+        _percent(row["train"] / row["step"] if {"train", "step"} <= row.keys() else None),
         _percent(row.get("waiting")),
         f"{row['peak_mb']:,.0f}",
     ]
@@ -84,14 +87,10 @@ def _row(row: dict[str, Any], base: dict[str, Any]) -> list[str]:
 
 def _photographs(results: dict[str, Any]) -> Iterable[str]:
     part = results["photographs"]
-    base = part["rows"][0]
-    yield (
-        "## The data path at 224 px, from files of the originals' size\n\nImages enlarged to "
-        f"{part['side']} pixels on their short side; images per second on one core."
-    )
-    rows = [[r["name"], _rate(r["data_one"]), _times(r["data_one"], base["data_one"])]
-            for r in part["rows"]]  # fmt: skip
-    yield _markdown(["contender", "data, one core", "times the thesis's way"], rows)
+    yield "## From files of the originals' size"
+    yield f"All images enlarged to {part['side']} pixels on their short side. " + _head(part)
+    for size in sorted({row["size"] for row in part["rows"]}):
+        yield from _batch(f"{size} px, batch 32", [r for r in part["rows"] if r["size"] == size])
 
 
 def _together(results: dict[str, Any]) -> Iterable[str]:

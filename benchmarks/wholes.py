@@ -47,13 +47,14 @@ run(profile.trial("pretrained", {"seed": int(sys.argv[1])}), profile.reports / "
 
 
 @contextmanager
-def enlarged(data: str, classes: int | None) -> Iterator[Path]:
-    """Up to 400 of the images, enlarged to PHOTOGRAPH pixels, as class folders."""
+def enlarged(data: str, classes: int | None, images: int) -> Iterator[Path]:
+    """Up to `images` of each split, enlarged to PHOTOGRAPH pixels, as class folders."""
     found = open_dataset(Path(data))
     rows = found.annotations
     rows = rows[rows["class_id"] < classes] if classes else rows
     with tempfile.TemporaryDirectory() as folder:
-        for row in rows.groupby(["class_id", "split"]).head(5).head(400).itertuples():
+        drawn = rows.sample(frac=1, random_state=0).groupby("split").head(images)
+        for row in drawn.itertuples():
             target = Path(folder) / row.split / f"{row.class_id:03d}" / f"{row.Index}.jpg"
             target.parent.mkdir(parents=True, exist_ok=True)
             with Image.open(found.root / row.path) as image:
