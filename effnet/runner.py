@@ -62,7 +62,8 @@ def run_notebook(name: str, profile: str = "demo", **parameters: Any) -> Path:
             kernel_name="python3",
             cwd=str(NOTEBOOKS),
             progress_bar=False,
-            extra_arguments=["--log-level=ERROR"],  # the kernel warns of its own transport
+            # The kernel warns of its own transport, and calls its end an interrupt.
+            extra_arguments=["--log-level=CRITICAL"],
             log_output=False,
         )
     except papermill.PapermillExecutionError as error:
