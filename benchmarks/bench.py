@@ -150,7 +150,7 @@ def photographs(repeats: int) -> dict[str, Any]:
 
 def ratios(rows: list[dict[str, Any]], size: int) -> dict[str, float]:
     """Ours over the thesis's way, images per second."""
-    by = {row["name"]: row for row in rows if row["batch"] == 32}
+    by = {row["name"]: row for row in rows if row["batch"] == 32 and row["size"] == size}
     thesis_way, best = by["the thesis's way"], by.get(BEST, by["ours"])
     found = {
         f"epoch_vs_thesis_{size}": best["epoch"] / thesis_way["epoch"],
@@ -247,7 +247,7 @@ def main() -> None:
             results["data_path_vs_thesis"] = results["data_path_vs_thesis_64"]
         if part == "photographs":
             for size in EPOCHS:
-                found = ratios([row for row in results[part]["rows"] if row["size"] == size], size)
+                found = ratios(results[part]["rows"], size)
                 results |= {f"{name}_photographs": value for name, value in found.items()}
         if part == "contest_224":
             results["projected"] = projected(results[part]["rows"])
