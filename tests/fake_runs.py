@@ -6,16 +6,15 @@ one run agree with each other.
 """
 
 import hashlib
-import io
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
+
+from effnet.files import write_json
 
 DATA_HASH = "da" * 32
 
@@ -120,7 +119,7 @@ def fake_run(
     best = int(metrics["val_loss_batch_mean"].idxmin())
     seconds = float(metrics["seconds"].sum())
     val_loss = float(metrics["val_loss"].iloc[best])
-    _json(
+    write_json(
         folder / "trial.json",
         {
             "trial_id": trial_id,
@@ -139,7 +138,7 @@ def fake_run(
             "created": f"2026-01-02T03:{len(name) % 60:02d}:00+00:00",
         },
     )
-    _json(
+    write_json(
         folder / "status.json",
         {
             "state": state,
@@ -149,7 +148,7 @@ def fake_run(
             "updated": "2026-01-02T04:00:00+00:00",
         },
     )
-    _json(
+    write_json(
         folder / "summary.json",
         {
             "parameters": 4_258_624 if fields["in_channels"] == 3 else 4_258_048,
@@ -207,7 +206,7 @@ def fake_profile_json(
 ) -> Path:
     """`reports/profile.json`, which says what data the profile's runs saw."""
     path = Path(reports) / "profile.json"
-    _json(
+    write_json(
         path,
         {
             "profile": Path(reports).name,
@@ -225,62 +224,6 @@ def fake_profile_json(
         },
     )
     return path
-
-
-def fake_figure(
-    reports: Path, figure: str, notebook: str = "03_train_pretrained", demo: bool = True
-) -> Path:
-    """A small PNG and SVG with the JSON of their origin beside them; returns the PNG."""
-    folder = Path(reports) / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    for suffix in (".png", ".svg"):
-        (folder / f"{figure}{suffix}").write_bytes(_drawing(suffix))
-    _json(folder / f"{figure}.json", _origin(figure, notebook, demo))
-    return folder / f"{figure}.png"
-
-
-def fake_table(
-    reports: Path,
-    table: str,
-    rows: pd.DataFrame,
-    notebook: str = "03_train_pretrained",
-    demo: bool = True,
-) -> Path:
-    """A CSV table with its JSON; returns the CSV."""
-    folder = Path(reports) / "tables"
-    folder.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(folder / f"{table}.csv", index=False)
-    _json(folder / f"{table}.json", _origin(table, notebook, demo))
-    return folder / f"{table}.csv"
-
-
-@cache
-def _drawing(suffix: str) -> bytes:
-    figure, file = Figure(figsize=(6, 3), dpi=100), io.BytesIO()
-    axes = figure.subplots()
-    axes.plot([0, 1, 2], [0, 1, 4])
-    axes.set_title("made up for a test")
-    figure.savefig(file, format=suffix.removeprefix("."))
-    return file.getvalue()
-
-
-def _origin(name: str, notebook: str, demo: bool) -> dict[str, Any]:
-    return {
-        "id": name,
-        "caption": f"A made-up caption of {name}, as long as a sentence.",
-        "notebook": notebook,
-        "cell": name,
-        "runs": [],
-        "data_hash": DATA_HASH,
-        "code_hash": "c0" * 32,
-        "version": "0.1.0",
-        "commit": "0" * 40,
-        "seed": 0,
-        "device": "cpu",
-        "seconds": 1.5,
-        "created": "2026-01-02T04:00:00+00:00",
-        "demo": demo,
-    }
 
 
 def _metrics(
@@ -347,7 +290,3 @@ def _predictions(
             "probability": np.round(rng.uniform(1 / classes, 1, count), 4),
         }
     )
-
-
-def _json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from effnet.model import EfficientNet
+
 
 def calibrated(model, images):
     """The model in eval mode with the batch statistics of `images` and random affines.
@@ -47,7 +49,6 @@ def filled(build):
 def as_ours(reference, **options):
     """Our model of the same size, sharing the reference's tensors under our names."""
     from effnet.convert import our_names
-    from effnet.model import EfficientNet
 
     with torch.device("meta"):
         model = EfficientNet(**options)
@@ -80,3 +81,14 @@ def torchvision_model(name, classes=10, **options):
     from torchvision import models
 
     return models.get_model(f"efficientnet_{name}", num_classes=classes, **options)
+
+
+def twin(**options):
+    """A network of ours with every part at a fraction of its size."""
+    return EfficientNet(**{"width_coefficient": 0.3, "depth_coefficient": 0.35} | options)
+
+
+def trained_twin():
+    """One for 5 classes whose weights and statistics all differ from their defaults."""
+    torch.manual_seed(0)
+    return calibrated(twin(num_classes=5), torch.randn(4, 3, 48, 48))

@@ -1,11 +1,6 @@
 """The pixel cache against torchvision's own transforms, and against everything that goes wrong."""
 
-import json
 import os
-import signal
-import subprocess
-import sys
-import time
 import zlib
 from collections import namedtuple
 from pathlib import Path
@@ -13,53 +8,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torchvision.transforms as transforms
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import folder, picture, reference
 from PIL import Image
 
-from effnet import builder, cache, images
+from effnet import cache, images
 from effnet.cache import cache_size, clean_cache, fingerprint, pixels
 from effnet.errors import EffnetError
 from effnet.images import UnreadableImage, crop_to_box, decode
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def picture(width: int, height: int, seed: int = 0, mode: str = "RGB") -> Image.Image:
-    """Smooth noise: JPEG keeps it, and every resize filter gives something else."""
-    random = np.random.default_rng(seed)
-    small = random.integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), dtype=np.uint8)
-    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
-
-
-def folder(root: Path, count: int = 5, suffix: str = "jpg", boxes: bool = True) -> pd.DataFrame:
-    """Write `count` pictures of different sizes; return their annotations."""
-    rows = []
-    for i in range(count):
-        width, height = 40 + 7 * i % 50, 30 + 11 * i % 40
-        path = f"pictures/{i}.{suffix}"
-        (root / "pictures").mkdir(parents=True, exist_ok=True)
-        picture(width, height, i).save(root / path)
-        rows.append((path, i % 2, f"class {i % 2}", "train", 3.0, 5.0, width - 4.0, height - 6.0))
-    table = pd.DataFrame(
-        rows, columns=["path", "class_id", "class_name", "split", "x1", "y1", "x2", "y2"]
-    )
-    return table if boxes else table.assign(x1=np.nan)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> tuple[Path, pd.DataFrame, Path]:
     return tmp_path / "data", folder(tmp_path / "data"), tmp_path / "cache"
-
-
-def reference(path: Path, size: int, channels: int) -> np.ndarray:
-    chain = [transforms.Resize((size, size))]
-    if channels == 1:
-        chain.insert(0, transforms.Grayscale())
-    with Image.open(path) as image:
-        return np.array(transforms.Compose(chain)(image.convert("RGB"))).reshape(size, size, -1)
 
 
 @pytest.mark.parametrize("channels", [3, 1])
@@ -303,115 +266,6 @@ def test_hashes_are_remembered_for_settled_files_only(data):
     assert fingerprint(root, table, where) == changed
 
 
-def test_several_processes_write_the_same_and_show_progress(tmp_path, capfd, monkeypatch):
-    table = folder(tmp_path / "data", 60)
-    one = pixels(tmp_path / "data", table, 16, cache_dir=tmp_path / "one", workers=1)
-    monkeypatch.setattr(cache, "CHUNK_BYTES", 6 * 16 * 16 * 3)
-    monkeypatch.setattr(builder, "_WORTH_A_WORKER", 20)
-    two = pixels(tmp_path / "data", table, 16, cache_dir=tmp_path / "two", workers=3)
-    assert one.path.read_bytes() == two.path.read_bytes()
-    lines = capfd.readouterr().out.splitlines()
-    assert len(lines) == 10
-    assert lines[0].startswith("pixel cache at 16 px: 6 of 60 images, ")
-    assert lines[-1].startswith("pixel cache at 16 px: 60 of 60 images, ")
-    assert sorted(p.suffix for p in (tmp_path / "two").iterdir()) == [".json", ".lock", ".npy"]
-
-
-BUILD = """
-import sys, time
-import pandas as pd
-from effnet import cache, images
-cache.CHUNK_BYTES = 2 * 16 * 16 * 3
-slow, load = float(sys.argv[3]), images.load_chunk
-def load_chunk(job):
-    time.sleep(slow)
-    print("chunk", flush=True)
-    return load(job)
-images.load_chunk = load_chunk
-table = pd.read_csv(sys.argv[1] + "/table.csv")
-print(cache.pixels(sys.argv[1], table, 16, cache_dir=sys.argv[2], workers=1).path)
-"""
-
-
-def start(root: Path, where: Path, slow: float) -> subprocess.Popen:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", BUILD, str(root), str(where), str(slow)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-
-
-def test_killed_and_started_again_goes_on(tmp_path):
-    table = folder(tmp_path / "data", 40)
-    table.to_csv(tmp_path / "data" / "table.csv", index=False)
-    killed = start(tmp_path / "data", tmp_path / "cache", 0.05)
-    for _ in range(5):
-        assert killed.stdout.readline() == "chunk\n"
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert list((tmp_path / "cache").glob("*.partial"))
-    assert not list((tmp_path / "cache").glob("*.npy"))
-
-    again = start(tmp_path / "data", tmp_path / "cache", 0)
-    *chunks, path = again.communicate(timeout=60)[0].splitlines()
-    assert 10 < len(chunks) <= 16  # of 20, of which at least 4 were done
-    whole = pixels(tmp_path / "data", table, 16, cache_dir=tmp_path / "other", workers=1)
-    assert Path(path).read_bytes() == whole.path.read_bytes()
-
-
-def test_two_runs_at_once_build_one_cache(tmp_path):
-    folder(tmp_path / "data", 20).to_csv(tmp_path / "data" / "table.csv", index=False)
-    both = [start(tmp_path / "data", tmp_path / "cache", 0.05) for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0].splitlines() for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert sum(output.count("chunk") for output in outputs) == 10
-    assert outputs[0][-1] == outputs[1][-1]
-
-
-def test_workers_end_with_their_parent(tmp_path):
-    code = (
-        "import subprocess, time; from effnet.builder import _start_worker as s\n"
-        "print(s().pid, s().pid, flush=True); time.sleep(60)"
-    )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    workers = [int(pid) for pid in parent.stdout.readline().split()]
-    assert len(workers) == 2 and all(alive(pid) for pid in workers)
-    parent.kill()
-    parent.wait()
-    deadline = time.monotonic() + 20
-    while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(alive(pid) for pid in workers)
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state != "Z"  # an orphan that nobody has reaped yet
-
-
-def test_a_worker_that_dies_is_reported_and_the_rest_kept(tmp_path, monkeypatch):
-    table = folder(tmp_path / "data", 30)
-    worker = tmp_path / "worker.py"
-    loop = "for line in sys.stdin:\n"
-    dies = "        if json.loads(line)['first_row'] >= 20:\n            os._exit(9)\n"
-    source = Path(images.__file__).read_text()
-    assert loop in source
-    worker.write_text(source.replace(loop, loop + dies))
-    monkeypatch.setattr(cache, "CHUNK_BYTES", 5 * 16 * 16 * 3)
-    monkeypatch.setattr(builder.images, "__file__", str(worker))
-    with pytest.raises(EffnetError, match=r"ended with code 9 \(images .*2[05]\.jpg to "):
-        pixels(tmp_path / "data", table, 16, cache_dir=tmp_path / "cache", workers=2)
-    monkeypatch.undo()
-    assert len(list((tmp_path / "cache").glob("*.chunks/*.json"))) >= 2
-    result = pixels(tmp_path / "data", table, 16, cache_dir=tmp_path / "cache", workers=1)
-    np.testing.assert_array_equal(
-        result.array[29], reference(tmp_path / "data" / table["path"][29], 16, 3)
-    )
-
-
 def test_refused_before_it_starts_when_the_disk_is_full(data, monkeypatch):
     root, table, where = data
     usage = namedtuple("usage", "total used free")
@@ -470,17 +324,3 @@ def test_real_images_equal_torchvisions(tmp_path):
         result = pixels(root, table, size, channels, cache_dir=tmp_path)
         for row, file in enumerate(files):
             np.testing.assert_array_equal(result.array[row], reference(file, size, channels))
-
-
-def test_the_worker_script_runs_without_the_package(tmp_path):
-    """As `builder` starts it: its folder, with names like `data`, is not on the import path."""
-    array = tmp_path / "a.bin"
-    array.write_bytes(bytes(10 + 2 * 4 * 4 * 3))
-    picture(9, 9).save(tmp_path / "a.png")
-    job = {"images": [[str(tmp_path / "a.png"), [1, 1, 9, 9]]], "first_row": 1, "size": 4}
-    job |= {"channels": 3, "margin": 0.0, "array": str(array), "offset": 10}
-    worker = builder._start_worker()
-    out, _ = worker.communicate(json.dumps(job | {"marker": str(tmp_path / "0.json")}) + "\n")
-    assert json.loads(out) == {"bad": []} and worker.returncode == 0
-    expected = np.asarray(picture(9, 9).resize((4, 4), Image.Resampling.BILINEAR))
-    assert array.read_bytes() == bytes(10 + 48) + expected.tobytes()

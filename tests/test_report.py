@@ -3,19 +3,15 @@
 The last tests drive a headless Chromium and are skipped where there is none.
 """
 
-import base64
-import json
 import re
 import shutil
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
 
-import nbformat
 import pandas as pd
 import pytest
-from fake_runs import fake_figure, fake_profile, fake_profile_json, fake_run, fake_table
+from browser import CHROMIUM, probe
+from fake_runs import fake_profile_json, fake_run
+from report_site import MISSING, Page, broken_links, make_site
 
 from effnet import report, thesis
 from effnet.errors import EffnetError
@@ -24,82 +20,10 @@ from effnet.report_content import short
 from effnet.report_notebooks import export_notebooks, formulas
 from effnet.runs import load_runs
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-MISSING = {"fig08", "fig12"}
-PIXEL = base64.b64encode(
-    bytes.fromhex(
-        "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-        "0000000c49444154789c63f8ffff3f0005fe02fe0def46b80000000049454e44ae426082"
-    )
-).decode()
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """A demo profile with 32 of 34 figures, two further results and an executed notebook."""
-    reports = tmp_path_factory.mktemp("reports") / "demo"
-    fake_profile(reports, dropout_rates=(0.0, 0.3), weight_decays=(0.01,))
-    for row in thesis.figures().itertuples():
-        if row.figure not in MISSING:
-            fake_figure(reports, row.figure, row.notebook)
-    fake_figure(reports, "agreement", "05_prediction_matrix")
-    wide = pd.DataFrame({f"column_{i}": [i / 7, "text with spaces"] * 30 for i in range(15)})
-    fake_table(reports, "tab_wide", wide, "05_prediction_matrix")
-    ids = list(load_runs(reports)["trial_id"])
-    origin = reports / "figures" / "fig20.json"
-    record = json.loads(origin.read_text()) | {"runs": ids, "caption": "A <b>caption</b> & more"}
-    origin.write_text(json.dumps(record))
-    write_notebook(reports / "notebooks" / "03_train_pretrained.ipynb", "fig20")
-    shutil.copy(
-        reports / "notebooks" / "03_train_pretrained.ipynb",
-        reports / "notebooks" / "04_train_scratch.failed.ipynb",
-    )
-    build_report(reports)
-    return reports
-
-
-def write_notebook(path: Path, tag: str) -> None:
-    output = nbformat.v4.new_output("display_data", {"image/png": PIXEL})
-    cell = nbformat.v4.new_code_cell("session.save(fig)", metadata={"tags": [tag]})
-    cell.outputs = [output, nbformat.v4.new_output("stream", text="a line of output " * 30)]
-    prose = nbformat.v4.new_markdown_cell("# Title\n\nWith $N$ classes, but `cost $5`:\n\n$$x^2$$")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=[prose, cell]), path)
-
-
-class Page(HTMLParser):
-    """Ids, links, images and text of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.sources: list[str] = []
-        self.tags: list[str] = []
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.tags.append(tag)
-        if values.get("id"):
-            self.ids.append(values["id"])
-        if tag == "a" and values.get("href"):
-            self.links.append(values["href"])
-        elif values.get("href"):
-            self.sources.append(values["href"])
-        if values.get("src"):
-            self.sources.append(values["src"])
-
-
-def broken_links(path: Path) -> list[str]:
-    page, broken = Page(path), []
-    for link in page.links:
-        target, _, anchor = link.partition("#")
-        file = path if not target else (path.parent / unquote(target))
-        ids = page.ids if not target else Page(file).ids if file.suffix == ".html" else []
-        if not file.is_file() or (anchor and anchor not in ids):
-            broken.append(link)
-    return broken
+    return make_site(tmp_path_factory.mktemp("reports") / "demo")
 
 
 def test_the_page_is_one_file(site):
@@ -250,86 +174,6 @@ def test_formulas():
     for text in ("costs $5 and $6", "<code>$a$</code>", "<pre>$$a$$</pre>", r"<p>\$a\$</p>"):
         assert formulas(text) == text
     assert formulas(r"$\left( x$") == r"$\left( x$"
-
-
-PROBE_HEAD = """<script>
-window.problems = [];
-window.addEventListener("error", (e) => problems.push(String(e.message || e.target.src)), true);
-window.addEventListener("unhandledrejection", (e) => problems.push(String(e.reason)));
-for (const name of ["error", "warn"]) console[name] = (...all) => problems.push(all.join(" "));
-</script>"""
-PROBE_END = """<script>
-window.addEventListener("load", async () => {
-  for (const d of document.querySelectorAll("details")) d.open = true;
-  const width = document.documentElement.clientWidth;
-  const escapes = (e) => !e.closest(".scroll, pre, .highlight, .jp-OutputArea-child, math") &&
-    e.getBoundingClientRect().right > width + 1 && getComputedStyle(e).position !== "absolute";
-  const report = {
-    width, problems,
-    images: document.images.length,
-    unseen: [...document.images].filter((i) => i.src && !i.naturalWidth).length,
-    scroll: document.documentElement.scrollWidth,
-    wide: [...document.querySelectorAll("body *")].filter(escapes)
-      .map((e) => e.outerHTML.slice(0, 99)),
-  };
-  const visible = () => document.querySelectorAll("table.verdicts tbody tr:not([hidden])").length;
-  const button = document.querySelector("button.count.differs");
-  if (button) {
-    report.all = visible();
-    button.click();
-    report.differing = [visible(), Number(button.querySelector(".number").textContent)];
-    location.hash = "#C001";
-    await new Promise((done) => setTimeout(done, 50));
-    report.revealed = visible();
-    const find = document.getElementById("find");
-    find.value = "savana";
-    find.dispatchEvent(new Event("input"));
-    report.found = visible();
-    document.querySelector("#fig20 a.zoom").click();
-    const large = document.getElementById("large");
-    report.opened = large.open && large.querySelector("img").src.startsWith("data:image/");
-    large.querySelector("button").click();
-    report.closed = !large.open;
-  }
-  parent.postMessage(JSON.stringify(report), "*");
-});
-</script>"""
-# A window cannot be narrower than 500 pixels, a frame can.
-FRAME = """<!DOCTYPE html><meta charset="utf-8"><meta name="color-scheme" content="light dark">
-<iframe src="{source}" style="width: {width}px; height: 800px; border: 0"></iframe>
-<pre id="probe"></pre>
-<script>
-window.addEventListener("message", (e) => {{
-  document.getElementById("probe").textContent = e.data;
-}});
-</script>"""
-
-
-def probe(page: Path, width: int, profile: Path, dark: bool = False) -> dict:
-    """Open a page in a headless Chromium that reaches no host; returns what the probe saw."""
-    text = page.read_text(encoding="utf-8")
-    text = text.replace("<head>", f"<head>{PROBE_HEAD}", 1).replace(
-        "</body>", f"{PROBE_END}</body>"
-    )
-    copy, frame = page.with_name("probe.html"), page.with_name("frame.html")
-    copy.write_text(text, encoding="utf-8")
-    frame.write_text(FRAME.format(source=copy.name, width=width), encoding="utf-8")
-    command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-        *("--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND", "--hide-scrollbars"),
-        *(f"--user-data-dir={profile}", "--window-size=1400,900", "--virtual-time-budget=20000"),
-        *(["--blink-settings=preferredColorScheme=0"] if dark else []),
-        *("--dump-dom", frame.as_uri()),
-    ]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    finally:
-        copy.unlink()
-        frame.unlink()
-    found = re.search(r'<pre id="probe">(.+?)</pre>', result.stdout, re.DOTALL)
-    assert found, f"the page did not finish: {result.stderr[-2000:]}"
-    return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")

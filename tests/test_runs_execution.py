@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fake_runs import DATA_HASH, TRIAL, fake_figure, fake_run
+from browser import CHROMIUM, probe
+from fake_results import fake_figure
+from fake_runs import DATA_HASH, TRIAL, fake_run
+from report_site import broken_links
 from scipy import stats
-from test_report import CHROMIUM, broken_links, probe
 
 from effnet.report import build_report
 from effnet.report_content import run_rows

@@ -1,0 +1,89 @@
+"""A page in a headless Chromium, and what went wrong there."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+PROBE_HEAD = """<script>
+window.problems = [];
+window.addEventListener("error", (e) => problems.push(String(e.message || e.target.src)), true);
+window.addEventListener("unhandledrejection", (e) => problems.push(String(e.reason)));
+for (const name of ["error", "warn"]) console[name] = (...all) => problems.push(all.join(" "));
+</script>"""
+PROBE_END = """<script>
+window.addEventListener("load", async () => {
+  for (const d of document.querySelectorAll("details")) d.open = true;
+  const width = document.documentElement.clientWidth;
+  const escapes = (e) => !e.closest(".scroll, pre, .highlight, .jp-OutputArea-child, math") &&
+    e.getBoundingClientRect().right > width + 1 && getComputedStyle(e).position !== "absolute";
+  const report = {
+    width, problems,
+    images: document.images.length,
+    unseen: [...document.images].filter((i) => i.src && !i.naturalWidth).length,
+    scroll: document.documentElement.scrollWidth,
+    wide: [...document.querySelectorAll("body *")].filter(escapes)
+      .map((e) => e.outerHTML.slice(0, 99)),
+  };
+  const visible = () => document.querySelectorAll("table.verdicts tbody tr:not([hidden])").length;
+  const button = document.querySelector("button.count.differs");
+  if (button) {
+    report.all = visible();
+    button.click();
+    report.differing = [visible(), Number(button.querySelector(".number").textContent)];
+    location.hash = "#C001";
+    await new Promise((done) => setTimeout(done, 50));
+    report.revealed = visible();
+    const find = document.getElementById("find");
+    find.value = "savana";
+    find.dispatchEvent(new Event("input"));
+    report.found = visible();
+    document.querySelector("#fig20 a.zoom").click();
+    const large = document.getElementById("large");
+    report.opened = large.open && large.querySelector("img").src.startsWith("data:image/");
+    large.querySelector("button").click();
+    report.closed = !large.open;
+  }
+  parent.postMessage(JSON.stringify(report), "*");
+});
+</script>"""
+# A window cannot be narrower than 500 pixels, a frame can.
+FRAME = """<!DOCTYPE html><meta charset="utf-8"><meta name="color-scheme" content="light dark">
+<iframe src="{source}" style="width: {width}px; height: 800px; border: 0"></iframe>
+<pre id="probe"></pre>
+<script>
+window.addEventListener("message", (e) => {{
+  document.getElementById("probe").textContent = e.data;
+}});
+</script>"""
+
+
+def probe(page: Path, width: int, profile: Path, dark: bool = False) -> dict:
+    """Open a page in a headless Chromium that reaches no host; returns what the probe saw."""
+    text = page.read_text(encoding="utf-8")
+    text = text.replace("<head>", f"<head>{PROBE_HEAD}", 1).replace(
+        "</body>", f"{PROBE_END}</body>"
+    )
+    copy, frame = page.with_name("probe.html"), page.with_name("frame.html")
+    copy.write_text(text, encoding="utf-8")
+    frame.write_text(FRAME.format(source=copy.name, width=width), encoding="utf-8")
+    command = [
+        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+        *("--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND", "--hide-scrollbars"),
+        *(f"--user-data-dir={profile}", "--window-size=1400,900", "--virtual-time-budget=20000"),
+        *(["--blink-settings=preferredColorScheme=0"] if dark else []),
+        *("--dump-dom", frame.as_uri()),
+    ]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    finally:
+        copy.unlink()
+        frame.unlink()
+    found = re.search(r'<pre id="probe">(.+?)</pre>', result.stdout, re.DOTALL)
+    assert found, f"the page did not finish: {result.stderr[-2000:]}"
+    return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
