@@ -21,7 +21,7 @@ OUT := reports/$(PROFILE)
 NOTEBOOKS := $(basename $(notdir $(wildcard notebooks/[0-9]*.ipynb)))
 EXECUTED := $(NOTEBOOKS:%=$(OUT)/notebooks/%.ipynb)
 SOURCES := $(wildcard effnet/*.py effnet/*/*.py data/thesis/*.csv)
-SETTINGS := effnet/profiles/$(PROFILE).yaml
+SETTINGS := effnet/grid/profiles/$(PROFILE).yaml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -64,7 +64,7 @@ $(OUT)/grid.json: $(READY) $(SETTINGS) $(OUT)/.inputs $(SOURCES)
 	$(PY) -m effnet.grid $(PROFILE) $(if $(JOBS),--jobs $(JOBS))
 
 $(OUT)/notebooks/%.ipynb: notebooks/%.ipynb $(OUT)/grid.json
-	@$(PY) -m effnet.runner $* --profile $(PROFILE)
+	@$(PY) -m effnet.report.runner $* --profile $(PROFILE)
 
 # 05 compares what 03 and 04 trained.
 $(OUT)/notebooks/05_prediction_matrix.ipynb: $(OUT)/notebooks/03_train_pretrained.ipynb \
@@ -77,24 +77,24 @@ report: $(READY) ## rebuild the page and the verdicts from what is there, withou
 	@$(PY) -m effnet.report $(OUT)
 
 claims: $(READY) ## print the verdict on every claim of the thesis
-	@$(PY) -m effnet.claims $(OUT)
+	@$(PY) -m effnet.verdicts $(OUT)
 
 run: $(READY) ## run one notebook: make run NB=03 ARGS="-p dropout_rate 0.3"
 	@[ -n "$(NB)" ] || { echo 'error: say which notebook: make run NB=03 ARGS="-p dropout_rate 0.3"'; exit 1; }
-	@$(PY) -m effnet.runner $(NB) --profile $(PROFILE) $(ARGS)
+	@$(PY) -m effnet.report.runner $(NB) --profile $(PROFILE) $(ARGS)
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(ENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=. \
 	  notebooks/00_architecture.ipynb $(ARGS)
 
 data: $(READY) ## say what is there of Stanford Cars, get what can be got
-	@$(PY) -m effnet.fetch
+	@$(PY) -m effnet.datasets.fetch
 
 check-data: $(READY) ## check every image and annotation (STANFORD_CARS=<folder>)
-	@$(PY) -m effnet.check $(or $(STANFORD_CARS),data/stanford_cars)
+	@$(PY) -m effnet.datasets.check $(or $(STANFORD_CARS),data/stanford_cars)
 
 weights: $(READY) ## fetch the pretrained weights that the profile needs
-	@$(PY) -m effnet.profiles $(PROFILE)
+	@$(PY) -m effnet.grid.profiles $(PROFILE)
 
 test: $(READY) ## the test suite
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
@@ -111,4 +111,4 @@ clean: ## remove the profile's reports and runs (PROFILE=demo)
 	rm -rf $(OUT)
 
 clean-cache: $(READY) ## remove the cache of decoded images
-	@$(PY) -m effnet.cache --clean
+	@$(PY) -m effnet.datasets.cache --clean

@@ -21,8 +21,9 @@ from typing import Any
 import torch
 from table import write_tables
 
-from effnet import identity, thesis
+from effnet import thesis
 from effnet.files import write_json
+from effnet.training import identity
 
 HERE = Path(__file__).parent
 CUDA = torch.cuda.is_available()
@@ -70,7 +71,7 @@ def workload() -> dict[str, Any]:
     """The images that all contenders see."""
     real = os.environ.get("STANFORD_CARS")
     if not real:
-        from effnet.demo import make_demo
+        from effnet.demo.folder import make_demo
 
         return {"data": str(make_demo()), "classes": None}
     return {"data": real, "classes": None if CUDA else 80}

@@ -23,12 +23,12 @@ from torch.utils.data import DataLoader
 
 from effnet.augment import Augment
 from effnet.data import CarsDataModule
-from effnet.fold import folded
-from effnet.graphs import GraphedStep
+from effnet.fast.graphs import GraphedStep
+from effnet.fast.memory import keep_freed_memory
 from effnet.loss import LabelSmoothingCrossEntropy
-from effnet.memory import keep_freed_memory
-from effnet.module import EpochMeter
-from effnet.trainer import together
+from effnet.training.fold import folded
+from effnet.training.module import EpochMeter
+from effnet.training.trainer import together
 
 
 class Contender:

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 import effnet
+from effnet.augment import NORMALIZATIONS
 from effnet.data import CarsDataModule
-from effnet.weights import NORMALIZATIONS
 
 CLASSES = 196
 MEAN, STD = NORMALIZATIONS["thesis", 3]

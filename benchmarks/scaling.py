@@ -22,11 +22,11 @@ import pandas as pd
 import scipy.fft  # noqa: F401 (check and reader import scipy late)
 from scipy.io import savemat
 
-from effnet.cache import fingerprint, pixels
-from effnet.check import check
-from effnet.demo import make_demo
-from effnet.image_facts import near_duplicates
-from effnet.layouts import Dataset, open_dataset
+from effnet.datasets.cache import fingerprint, pixels
+from effnet.datasets.check import check
+from effnet.datasets.facts import near_duplicates
+from effnet.datasets.layouts import Dataset, open_dataset
+from effnet.demo.folder import make_demo
 from effnet.runs import load_runs, prediction_matrix
 
 TESTS = str(Path(__file__).resolve().parent.parent / "tests")  # fake_runs writes run folders
@@ -175,8 +175,8 @@ def _prepare(what: str, job: dict) -> Callable[[], object]:
     if what in ("data path", "training step"):
         return _epoch(data, side, cache) if what == "data path" else _step(side)
     if what in ("claims", "report"):
-        from effnet.claims import write_claims
-        from effnet.report import build_report
+        from effnet.report.page import build_report
+        from effnet.verdicts.claims import write_claims
 
         return partial(write_claims if what == "claims" else build_report, reports)
     runs = load_runs(reports) if what == "prediction_matrix" else None
@@ -185,10 +185,9 @@ def _prepare(what: str, job: dict) -> Callable[[], object]:
 
 def _epoch(data: str, side: int, cache: str) -> Callable[[], None]:
     """Every batch of an epoch: training images augmented, validation images normalised."""
-    from effnet.augment import Augment
+    from effnet.augment import NORMALIZATIONS, Augment
     from effnet.data import CarsDataModule
-    from effnet.memory import keep_freed_memory
-    from effnet.weights import NORMALIZATIONS
+    from effnet.fast.memory import keep_freed_memory
 
     keep_freed_memory()  # as training does
     module = CarsDataModule(data, side, cache_dir=cache)
@@ -208,7 +207,7 @@ def _step(side: int) -> Callable[[], None]:
     """A step of B0 on 16 images, augmentation, loss, gradients and update included."""
     import torch
 
-    from effnet.memory import keep_freed_memory
+    from effnet.fast.memory import keep_freed_memory
     from effnet.train import make_classifier
     from effnet.trial import Trial
 

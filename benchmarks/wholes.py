@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from effnet.layouts import open_dataset
+from effnet.datasets.layouts import open_dataset
 from effnet.paths import ROOT
 
 # Short side of a photograph, in pixels, about as Stanford Cars has them.
@@ -39,7 +39,7 @@ effnet.run(trial, runs=runs, callbacks=[First()])
 
 RUN_ONLY = """
 import sys
-from effnet.profiles import Profile
+from effnet.grid.profiles import Profile
 from effnet.train import run
 profile = Profile.load("smoke")
 run(profile.trial("pretrained", {"seed": int(sys.argv[1])}), profile.reports / "runs")
@@ -82,7 +82,7 @@ def notebook_overhead(repeats: int) -> dict[str, Any]:
         reproduced = [*_make(), "reproduce", "PROFILE=smoke"]
         subprocess.run(reproduced, cwd=folder, env=_environment(folder), check=True)
         for repeat in range(repeats):
-            notebook = ["-m", "effnet.runner", "03", "--profile", "smoke", "-p", "seed"]
+            notebook = ["-m", "effnet.report.runner", "03", "--profile", "smoke", "-p", "seed"]
             for name, command in (
                 ("notebook", [*notebook, str(100 + repeat)]),
                 ("run", ["-c", RUN_ONLY, str(200 + repeat)]),
@@ -132,8 +132,8 @@ def accuracy(seeds: int = 5) -> dict[str, Any]:
     B0 from scratch on the demo's images, 8 epochs.
     """
     from effnet import Trial, load_runs, run
-    from effnet.demo import make_demo
-    from effnet.runs import execution_table
+    from effnet.demo.folder import make_demo
+    from effnet.verdicts.execution import execution_table
 
     plain = {"channels_last": False, "fused": False}
     fast: dict[str, Any] = {}

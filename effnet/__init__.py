@@ -1,4 +1,11 @@
-"""EfficientNet on Stanford Cars: a thesis of 2020, reproduced."""
+"""EfficientNet on Stanford Cars: a thesis of 2020, reproduced.
+
+At the top stands the system, in reading order: `model` and `loss`, `augment` and `data`, `trial`
+(with `recipe`) and `train`, then `runs`; beside them `zoo`, `count` and `thesis`.
+Under them: `fast`, `datasets`, `weights`, `training`. Over them: `demo`, `grid`, `plots`, then
+`verdicts`, then `report`. Each says in its `__init__` what may be changed there and who may
+import it; imports run one way (`make lint` holds that).
+"""
 
 import importlib
 import os
@@ -19,9 +26,9 @@ _PUBLIC = {
     "LabelSmoothingCrossEntropy": "loss",
     "CarsDataModule": "data",
     "Trial": "trial",
-    "run": "train",
+    "run": "demo.inputs",
     "load_runs": "runs",
-    "load_weights": "weights",
+    "load_weights": "weights.load",
 }
 __all__ = list(_PUBLIC)
 

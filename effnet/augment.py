@@ -7,16 +7,17 @@ which changes nothing when it is called without arguments.
 The parameters of each image are drawn on their own, from torchvision's distributions. Pillow, on
 which torchvision's per-image transforms run, walks through the source image in steps of 1/65536
 pixel. `steps` computes these integers, with the flip folded in, and both ways of applying them
-(Pillow itself on the CPU, one batched gather elsewhere) give exactly torchvision's pixels.
+(`effnet.fast.warp`) give exactly torchvision's pixels.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
+
+from effnet.fast.warp import ONE, pillow_images, warp_gather
 
 FLIP_PROBABILITY = 0.5
 DEGREES = 25.0
@@ -24,7 +25,18 @@ TRANSLATE = 0.1  # of the image's side
 SCALE = (0.9, 1.1)
 SHEAR_DEGREES = 8.0
 
-_ONE = 65536  # Pillow's fixed point: a pixel in units of 2^-16
+# (mean, standard deviation) per channel of pixels in [0, 1], by name and number of channels.
+# For one channel, where a checkpoint has none of its own, the mean over its three.
+NORMALIZATIONS: dict[tuple[str, int], tuple[tuple[float, ...], tuple[float, ...]]] = {
+    ("imagenet", 3): ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ("imagenet", 1): ((0.449,), (0.226,)),
+    # AdvProp's networks were trained on inputs in [-1, 1].
+    ("advprop", 3): ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    ("advprop", 1): ((0.5,), (0.5,)),
+    # Thesis section 5.3; how it came to them is in its code (`effnet.datasets.normalisation`).
+    ("thesis", 3): ((0.470, 0.460, 0.455), (0.267, 0.266, 0.270)),
+    ("thesis", 1): ((0.462,), (0.270,)),
+}
 
 
 @dataclass(frozen=True)
@@ -89,59 +101,14 @@ def steps(parameters: Parameters, height: int, width: int) -> Tensor:
     f = d * (-x0 - tx) + e * (-y0 - ty) + y0
     # Pillow samples at pixel centres, half a pixel from the corner.
     matrix = np.stack([a, b, c + a * 0.5 + b * 0.5, d, e, f + d * 0.5 + e * 0.5], axis=1)
-    fixed = torch.from_numpy(np.floor(matrix * _ONE + 0.5).astype(np.int64))
+    fixed = torch.from_numpy(np.floor(matrix * ONE + 0.5).astype(np.int64))
     # Reading the mirrored image at pixel i is reading the image at W - 1 - i; and
     # W - 1 - (v >> 16) = (W 2^16 - 1 - v) >> 16.
     sign = torch.where(parameters.flip, -1, 1)[:, None]
-    start = torch.where(parameters.flip, width * _ONE - 1, 0)
+    start = torch.where(parameters.flip, width * ONE - 1, 0)
     fixed[:, :3] *= sign
     fixed[:, 2] += start
     return fixed.to(torch.int32)
-
-
-def warp(images: Tensor, steps: Tensor) -> Tensor:
-    """Apply `steps` (B, 6) to uint8 images (B, C, H, W) on their device; channels_last result."""
-    if images.device.type != "cpu":
-        return warp_gather(images, steps)
-    warped = [image.clone() for image in _pillow_images(images, steps)]
-    batch, channels, height, width = images.shape
-    return torch.stack(warped).view(batch, height, width, channels).permute(0, 3, 1, 2)
-
-
-def _pillow_images(images: Tensor, steps: Tensor) -> Iterator[Tensor]:
-    """Warp one image after another with Pillow, on a CPU several times faster than the gather.
-
-    Yields uint8 (H, W x C), each time the same tensor, overwritten.
-    """
-    _, channels, height, width = images.shape
-    mode, size = ("RGB" if channels == 3 else "L"), (width, height)
-    source = images.permute(0, 2, 3, 1).contiguous().numpy()
-    result = torch.empty(height, width * channels, dtype=torch.uint8)
-    flat = result.view(-1).numpy()
-    for pixels, (a, b, c, d, e, f) in zip(source, steps.tolist(), strict=True):
-        # Pillow adds these halves again and rounds to 2^-16: it finds the very integers of steps.
-        c, f = c - 0.5 * (a + b), f - 0.5 * (d + e)
-        matrix = [v / _ONE for v in (a, b, c, d, e, f)]
-        image = Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)
-        image = image.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST)
-        flat[:] = np.frombuffer(image.tobytes(), np.uint8)
-        yield result
-
-
-def warp_gather(images: Tensor, steps: Tensor) -> Tensor:
-    """`warp` as batched array operations, for accelerators; tensors only, so it can be compiled."""
-    batch, channels, height, width = images.shape
-    x = torch.arange(width, dtype=torch.int32, device=images.device)
-    y = torch.arange(height, dtype=torch.int32, device=images.device)[:, None]
-    a, b, c, d, e, f = steps.to(images.device, non_blocking=True)[:, :, None, None].unbind(1)
-    column = (a * x + (b * y + c)) >> 16
-    row = (d * x + (e * y + f)) >> 16
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    index = torch.where(inside, row * width + column, 0).long().view(batch, -1, 1)
-    pixels = images.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
-    result = pixels.gather(1, index.expand(-1, -1, channels))
-    result = result * inside.view(batch, -1, 1)
-    return result.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 class Augment(nn.Module):
@@ -181,7 +148,7 @@ class Augment(nn.Module):
     def apply_steps(self, images: Tensor, steps: Tensor) -> Tensor:
         """uint8 (B, C, H, W) and int32 (B, 6) to float32: warped and normalised."""
         if images.device.type == "cpu":
-            return self._normalise_each(_pillow_images(images, steps), images.shape)
+            return self._normalise_each(pillow_images(images, steps), images.shape)
         return self.normalise(warp_gather(images, steps))
 
     def normalise(self, images: Tensor) -> Tensor:

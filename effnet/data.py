@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from effnet.cache import fingerprint, pixels
+from effnet.datasets.cache import fingerprint, pixels
+from effnet.datasets.layouts import open_dataset
 from effnet.errors import EffnetError
-from effnet.layouts import open_dataset
 
 SPLITS = ("train", "val", "test")
 

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from effnet import depthwise
 from effnet.errors import EffnetError
-from effnet.squeeze import excite, pool
+from effnet.fast import depthwise
+from effnet.fast.squeeze import excite, pool
 
 
 class Scale(NamedTuple):
@@ -150,7 +150,7 @@ class MBConv(nn.Module):
     The shortcut, and with it drop connect, exists where input and output have the same shape.
     """
 
-    inplace = False  # effnet.fold: a map may take the place of the one before it
+    inplace = False  # effnet.training.fold: a map may take the place of the one before it
 
     def __init__(
         self,

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
 DATA = ROOT / "data"
 REPORTS = ROOT / "reports"
-# Folders that the kit fills by itself -> the size of the demo (see `effnet.demo`).
-DRAWN = {DATA / "demo": "demo", DATA / "demo_smoke": "smoke"}
 
 
 def relative(path: Path | str) -> str:

@@ -103,9 +103,9 @@ def b0_table() -> pd.DataFrame:
 def annotations() -> pd.DataFrame:
     """All 16,185 annotations of Stanford Cars, without images.
 
-    Columns as `effnet.layouts.read_annotations` has them where they exist: `path` (the data set's
-    own name of the image), `class_id` (0-based), `class_name`, `split` (train or test), `x1`,
-    `y1`, `x2`, `y2` (pixels of the full image).
+    Columns as `effnet.datasets.layouts.read_annotations` has them where they exist: `path` (the
+    data set's own name of the image), `class_id` (0-based), `class_name`, `split` (train or test),
+    `x1`, `y1`, `x2`, `y2` (pixels of the full image).
     """
     table = _read("annotations")
     names = class_names()

@@ -1,32 +1,32 @@
 """`run(trial)`: train it, go on with it, or just give back what it left."""
 
-import json
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from filelock import FileLock
 from torch import nn
 
-from effnet import artifacts, identity
-from effnet.augment import Augment
-from effnet.callbacks import EpochLines, RunCheckpoint
-from effnet.count import count_parameters, count_trainable_parameters
+from effnet.augment import NORMALIZATIONS, Augment
 from effnet.data import CarsDataModule
-from effnet.demo import make_demo
 from effnet.errors import EffnetError
-from effnet.files import write_json
 from effnet.model import SCALES, build_model
-from effnet.module import Classifier, NonFiniteLoss
-from effnet.paths import DRAWN, relative
-from effnet.tracking import EpochLogger, make_tracker
-from effnet.trainer import make_trainer, on_device, quiet_lightning, same_threads, signals_kept
+from effnet.paths import relative
+from effnet.training import artifacts, identity
+from effnet.training.callbacks import EpochLines, RunCheckpoint
+from effnet.training.module import Classifier, NonFiniteLoss
+from effnet.training.record import Status, read_status, run_lock, write_record
+from effnet.training.tracking import EpochLogger, make_tracker
+from effnet.training.trainer import (
+    make_trainer,
+    on_device,
+    quiet_lightning,
+    same_threads,
+    signals_kept,
+)
 from effnet.trial import Trial, resolve
-from effnet.weights import NORMALIZATIONS, fetch_weights, freeze_pretrained, load_weights
+from effnet.weights.load import freeze_pretrained, load_weights
+from effnet.weights.published import fetch_weights
 
 
 class TrialInterrupted(EffnetError):
@@ -40,13 +40,15 @@ def run(
     group: str | None = None,
     tracker: str = "none",
     data: CarsDataModule | None = None,
+    checkpoint: Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> Path:
     """Train a trial below `runs` and return its folder.
 
     A finished trial is returned at once; an interrupted or killed one goes on after its last
     whole epoch and ends with the numbers of an uninterrupted run. Two processes that ask for the
-    same trial do not train it twice: the second waits.
+    same trial do not train it twice: the second waits. `effnet.run` is this function with the
+    demo's images and checkpoint made where a trial needs them (`effnet.demo.inputs`).
 
     Args:
         trial: the hyperparameters.
@@ -56,6 +58,7 @@ def run(
             ("pretrained", "scratch_rgb", "scratch_gray" or "pretrained_frozen").
         tracker: "none", "tensorboard", "neptune" or "mlflow", beside metrics.csv.
         data: the trial's own `data_module(trial)`, where the caller has it already.
+        checkpoint: file of the trial's pretrained weights, where the caller has it already.
         callbacks: more of Lightning's, to watch the training.
 
     Raises:
@@ -70,33 +73,17 @@ def run(
     data = data or data_module(trial)
     data.setup()
     _check_last_batch(trial, len(data.split_rows("train")))
-    checkpoint = checkpoint_path(trial)
+    checkpoint = checkpoint or checkpoint_path(trial)
     trial_id = identify(trial, data, checkpoint)
     folder = resolve(runs) / trial_id
     folder.mkdir(parents=True, exist_ok=True)
     with run_lock(folder):
         if read_status(folder).get("state") != "finished":
             name = name or trial_id
-            record = {
-                "trial_id": trial_id,
-                "name": name,
-                "group": group or trial.group,
-                "trial": trial.values(),
-                "data_hash": data.data_hash,
-                "code_hash": identity.code_hash(),
-                "environment": identity.environment(),
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-            if not (folder / "trial.json").exists():
-                write_json(folder / "trial.json", record)
+            write_record(folder, trial, name, group or trial.group, data)
             with same_threads(folder):
                 _train(trial, folder, name, tracker, data, checkpoint, callbacks)
     return folder
-
-
-def run_lock(folder: Path) -> FileLock:
-    """Held while the run in `folder` is trained; who holds it in a process may take it again."""
-    return FileLock(folder / ".lock", is_singleton=True)
 
 
 def identify(trial: Trial, data: CarsDataModule, checkpoint: Path | None) -> str:
@@ -115,16 +102,8 @@ def _check_last_batch(trial: Trial, images: int) -> None:
         )
 
 
-def read_status(folder: Path) -> dict[str, Any]:
-    """The run's status.json; empty where training never began."""
-    path = folder / "status.json"
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
 def data_module(trial: Trial) -> CarsDataModule:
-    """The data that a trial sees (not yet set up); the demo's are drawn where they are missing."""
-    if trial.path() in DRAWN:
-        make_demo(trial.path(), size=DRAWN[trial.path()])
+    """The data that a trial sees, not yet set up."""
     return CarsDataModule(
         trial.path(),
         image_size=trial.image_size,
@@ -141,13 +120,17 @@ def data_module(trial: Trial) -> CarsDataModule:
 
 
 def checkpoint_path(trial: Trial) -> Path | None:
-    """The file of the trial's pretrained weights: fetched, or for "demo" made where missing."""
+    """The file of the trial's pretrained weights, fetched where it is missing; None from scratch.
+
+    Raises EffnetError where it cannot be had, and for the demo's own, which the demo makes.
+    """
     if trial.weights is None:
         return None
     if trial.weights == "demo":
-        from effnet.pretrain import demo_checkpoint
-
-        return demo_checkpoint(trial)
+        raise EffnetError(
+            "weights is 'demo': the kit makes that checkpoint. Use effnet.run(trial), or pass "
+            "checkpoint=effnet.demo.inputs.checkpoint_path(trial)."
+        )
     if trial.weights in ("imagenet", "advprop"):
         suffix = "-advprop" if trial.weights == "advprop" else ""
         return fetch_weights(trial.model_name + suffix)
@@ -203,19 +186,8 @@ def _train(
     callbacks: Sequence[pl.Callback],
 ) -> None:
     """Fit from the last whole epoch on, then write what the finished run leaves."""
-    start = time.perf_counter() - read_status(folder).get("seconds", 0.0)
     again = f"run(trial) or the same command goes on; the run is in {relative(folder)}"
-
-    def status(state: str, message: str = "") -> None:
-        epochs = len(logger.rows)
-        seconds = round(time.perf_counter() - start, 1)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        write_json(
-            folder / "status.json",
-            {"state": state, "message": message, "epochs_done": epochs, "seconds": seconds}
-            | {"updated": now},
-        )
-
+    status = Status(folder)
     classifier = make_classifier(trial, data.num_classes, checkpoint)
     logger = EpochLogger(folder)
     saver = RunCheckpoint(folder, logger)
@@ -228,7 +200,7 @@ def _train(
     own = state["callbacks"][saver.state_key] if state else {"ended": False}
     if state:
         saver.load_state_dict(own)
-    status("running")
+    status.write("running", len(logger.rows))
     if extra is not None:
         extra.log_hyperparams(trial.values())
         for row in logger.rows:
@@ -242,29 +214,17 @@ def _train(
                     trainer.fit(classifier, data, ckpt_path=last if state else None)
             if trainer.interrupted:
                 raise KeyboardInterrupt
-            facts = _facts(classifier, logger)
-            artifacts.write(folder, classifier, data, trial, saver.best, facts)
+            artifacts.write(folder, classifier, data, saver.best, logger.rows)
         if extra is not None:
             artifacts.upload(extra, folder)
     except KeyboardInterrupt:
         where = f"stopped by a signal after {len(logger.rows)} of {trial.epochs} epochs"
-        status("interrupted", where)
+        status.write("interrupted", len(logger.rows), where)
         raise TrialInterrupted(f"trial {name} {where}; {again}.") from None
     except NonFiniteLoss as error:
-        status("failed", str(error))
+        status.write("failed", len(logger.rows), str(error))
         raise NonFiniteLoss(f"trial {name}: {error} It is marked as failed.") from None
     except Exception as error:
-        status("failed", f"{type(error).__name__}: {error}")
+        status.write("failed", len(logger.rows), f"{type(error).__name__}: {error}")
         raise
-    status("finished")
-
-
-def _facts(classifier: Classifier, logger: EpochLogger) -> dict[str, Any]:
-    """What the run took and how it ended, for summary.json."""
-    return {
-        "parameters": count_parameters(classifier.model),
-        "trainable_parameters": count_trainable_parameters(classifier.model),
-        "epochs_done": len(logger.rows),
-        "stopped_early": len(logger.rows) < classifier.trial.epochs,
-        "training_seconds": round(sum(row["seconds"] for row in logger.rows), 3),
-    }
+    status.write("finished", len(logger.rows))

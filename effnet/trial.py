@@ -14,7 +14,7 @@ from effnet.model import SCALES
 from effnet.paths import ROOT
 from effnet.recipe import RECIPES
 
-# Who may be told of a run, see `effnet.tracking`.
+# Who may be told of a run, see `effnet.training.tracking`.
 TRACKERS = ("none", "tensorboard", "neptune", "mlflow")
 # How the numbers are computed, not which: the same up to rounding.
 EXECUTION = ("precision", "channels_last", "fused", "resident", "compile", "cuda_graphs")

@@ -11,7 +11,8 @@ import torchvision.transforms as transforms
 import torchvision.transforms.functional as functional
 from PIL import Image
 
-from effnet.augment import Augment, Parameters, draw, steps, warp, warp_gather
+from effnet.augment import Augment, Parameters, draw, steps
+from effnet.fast.warp import warp, warp_gather
 
 MEAN, STD = (0.470, 0.460, 0.455), (0.267, 0.266, 0.270)
 

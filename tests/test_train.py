@@ -12,13 +12,15 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from effnet import identity, train
-from effnet.demo import make_demo
+from effnet import train
+from effnet.demo.folder import make_demo
 from effnet.errors import EffnetError
 from effnet.model import build_model
-from effnet.module import NonFiniteLoss
 from effnet.runs import load_runs, metrics, prediction_matrix, predictions
-from effnet.train import TrialInterrupted, read_status, run
+from effnet.train import TrialInterrupted, run
+from effnet.training import identity
+from effnet.training.module import NonFiniteLoss
+from effnet.training.record import read_status
 from effnet.trial import Trial
 
 SMALL = {
@@ -303,7 +305,7 @@ def test_an_unknown_tracker_is_refused(small, tmp_path):
 
 def test_no_jupyter_or_tracker_is_imported_for_training():
     code = (
-        "import sys, effnet.train, effnet.runs, effnet.grid;"
+        "import sys, effnet.train, effnet.runs, effnet.grid.train;"
         "print([m for m in ('IPython', 'papermill', 'neptune', 'nbformat', 'jupyter_core', "
         "'tensorboard', 'jinja2', 'timm') if m in sys.modules])"
     )

@@ -8,7 +8,7 @@ from torch import nn
 
 from effnet.errors import EffnetError
 from effnet.model import EfficientNet, build_model
-from effnet.weights import freeze_pretrained, load_weights, save_weights
+from effnet.weights.load import freeze_pretrained, load_weights, save_weights
 from effnet.zoo import classifier_name
 
 

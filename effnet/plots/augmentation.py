@@ -1,6 +1,7 @@
 """Figure 18 and what else the transforms of thesis section 5.3 do, measured on real images."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,9 @@ from torchvision.transforms import ColorJitter, InterpolationMode
 
 from effnet import augment
 from effnet.augment import Augment, Parameters
+from effnet.datasets.images import UnreadableImage, load
+from effnet.errors import EffnetError
+from effnet.fast.warp import warp
 from effnet.plots.style import (
     BLACK,
     BLUE,
@@ -27,6 +31,17 @@ from effnet.plots.style import (
 
 # The argument that the thesis's text would need: brightness, contrast, saturation.
 STRONG_JITTER = (0.4, 0.4, 0.4)
+
+
+def picture(root: Path, path: str, size: int, channels: int = 3) -> np.ndarray:
+    """One image of a data set as a network would get it: uint8 (size, size, channels).
+
+    Raises EffnetError, naming the file, where it cannot be read.
+    """
+    try:
+        return load(root / path, size, channels)
+    except UnreadableImage as error:
+        raise EffnetError(f"{path} in {root} cannot be read: {error}.") from error
 
 
 @styled
@@ -70,7 +85,7 @@ def flip_then_warp(image: Tensor, parameters: Parameters) -> tuple[Tensor, Tenso
     full = Parameters(**one | {"flip": torch.tensor([True])})
     still = {name: torch.zeros_like(value) for name, value in one.items()}
     mirror = Parameters(**still | {"flip": full.flip, "scale": torch.ones_like(full.scale)})
-    both = [augment.warp(image[None], augment.steps(p, height, width))[0] for p in (mirror, full)]
+    both = [warp(image[None], augment.steps(p, height, width))[0] for p in (mirror, full)]
     return both[0], both[1]
 
 
@@ -79,9 +94,7 @@ def many_draws(image: Tensor, count: int = 12, seed: int = 0) -> Figure:
     """What training sees of one image uint8 (C, H, W): `count` draws of flip and affine map."""
     height, width = image.shape[-2:]
     drawn = augment.draw(count, height, width, torch.Generator().manual_seed(seed))
-    warped = augment.warp(
-        image.expand(count, -1, -1, -1).contiguous(), augment.steps(drawn, height, width)
-    )
+    warped = warp(image.expand(count, -1, -1, -1).contiguous(), augment.steps(drawn, height, width))
     figure, axes = new_figure(-(-count // 6), 6, height=1.62 * -(-count // 6) + 0.4, squeeze=False)
     hide_axes(axes)
     for ax, picture in zip(axes.flat, warped, strict=False):
@@ -156,7 +169,7 @@ def affine_table(size: int, count: int = 2000, seed: int = 0) -> pd.DataFrame:
     """What the affine map does to the frame: how far the centre moves, how much turns black."""
     drawn = augment.draw(count, size, size, torch.Generator().manual_seed(seed))
     white = torch.full((1, 1, size, size), 255, dtype=torch.uint8).expand(count, -1, -1, -1)
-    black = (augment.warp(white, augment.steps(drawn, size, size)) == 0).float().mean((1, 2, 3))
+    black = (warp(white, augment.steps(drawn, size, size)) == 0).float().mean((1, 2, 3))
     moved = torch.hypot(drawn.translate_x.float(), drawn.translate_y.float())
     rows = {
         "the centre moves by (pixels)": moved,
@@ -190,7 +203,7 @@ def agreement_table(images: Tensor, parameters: Parameters) -> pd.DataFrame:
     the largest difference in levels of 255.
     """
     height, width = images.shape[-2:]
-    ours = augment.warp(images, augment.steps(parameters, height, width))
+    ours = warp(images, augment.steps(parameters, height, width))
     theirs = torch.stack([_torchvision(image, parameters, i) for i, image in enumerate(images)])
     gap = (ours.int() - theirs.int()).abs()
     return pd.DataFrame(

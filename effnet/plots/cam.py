@@ -18,15 +18,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from effnet.datasets.layouts import open_dataset
 from effnet.errors import EffnetError
-from effnet.images import UnreadableImage, load
-from effnet.layouts import open_dataset
 from effnet.model import EfficientNet
-from effnet.module import Classifier
+from effnet.plots.augmentation import picture
 from effnet.plots.groups import absent
 from effnet.plots.style import GREEN, VERMILLION, footnote, new_figure, styled
 from effnet.runs import predictions, run_folder
 from effnet.train import make_classifier
+from effnet.training.module import Classifier
 from effnet.trial import Trial, resolve
 
 ROWS = 7  # of the map that B0 at 224 pixels has behind its last block
@@ -101,7 +101,7 @@ def look(run: pd.Series, data_dir: Path | str, paths: Sequence[str]) -> Maps:
     """Grad-CAM of a run's network on images (paths relative to `data_dir`), at its resolution."""
     classifier = load_trained(run)
     trial = classifier.trial
-    images = [_load(Path(data_dir), path, trial.image_size, trial.in_channels) for path in paths]
+    images = [picture(Path(data_dir), path, trial.image_size, trial.in_channels) for path in paths]
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
     heat, logits = grad_cam(classifier.model, classifier.augment(batch, train=False))
     probability, predicted = logits.softmax(1).max(1)
@@ -129,10 +129,10 @@ def activation_maps(
     axes[0, 0].set_title("image", fontsize=10)
     for ax, (title, seen) in zip(axes[0, 1:], maps.items(), strict=True):
         ax.set_title(f"{title}, map {seen.heat.shape[1]}x{seen.heat.shape[2]}", fontsize=10)
-    for i, (picture, class_id) in enumerate(zip(pictures, class_ids, strict=True)):
-        axes[i, 0].imshow(picture)
+    for i, (image, class_id) in enumerate(zip(pictures, class_ids, strict=True)):
+        axes[i, 0].imshow(image)
         _below(axes[i, 0], names[class_id], "black")
-        gray, side = picture.mean(2), len(picture)
+        gray, side = image.mean(2), len(image)
         for ax, seen in zip(axes[i, 1:], maps.values(), strict=True):
             ax.imshow(gray, cmap="gray", vmin=0, vmax=255)
             shown = ax.imshow(
@@ -172,7 +172,7 @@ def scaled_networks(runs: pd.DataFrame) -> Figure:
     paths = choose_images(runs)
     true = predictions(runs.iloc[0]).set_index("path")["class_id"]
     maps = {_title(run): look(run, data.root, paths) for _, run in runs.iterrows()}
-    pictures = [_load(data.root, path, int(runs["image_size"].max()), 3) for path in paths]
+    pictures = [picture(data.root, path, int(runs["image_size"].max()), 3) for path in paths]
     return activation_maps(pictures, [int(true[p]) for p in paths], data.class_names, maps)
 
 
@@ -184,10 +184,3 @@ def _title(run: pd.Series) -> str:
 
 def _below(ax: Axes, text: str, colour: str) -> None:
     ax.set_xlabel(textwrap.fill(text, 18), fontsize=8.5, color=colour)
-
-
-def _load(data_dir: Path, path: str, size: int, channels: int) -> np.ndarray:
-    try:
-        return load(data_dir / path, size, channels)
-    except UnreadableImage as error:
-        raise EffnetError(f"{path} in {data_dir} cannot be read: {error}.") from error

@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from effnet.convert import read_tensors
 from effnet.count import count_parameters, count_trainable_parameters
 from effnet.model import PADDINGS, Conv2d, build_model
 from effnet.plots.style import BLUE, GREY, LIGHT, VERMILLION, footnote, new_figure, styled
 from effnet.train import make_model
 from effnet.trial import Trial
-from effnet.weights import load_weights
+from effnet.weights.formats import read_tensors
+from effnet.weights.load import load_weights
 
 
 def trainable_table(trial: Trial, num_classes: int, checkpoint: Path) -> pd.DataFrame:

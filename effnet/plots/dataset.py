@@ -1,6 +1,6 @@
 """Figures 12 and 13, and the sizes of images and boxes (thesis section 3).
 
-`annotations` is the DataFrame of `effnet.layouts.read_annotations`.
+`annotations` is the DataFrame of `effnet.datasets.layouts.read_annotations`.
 """
 
 import textwrap
@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from effnet.datasets.images import UnreadableImage, decode
+from effnet.datasets.normalisation import per_image
 from effnet.errors import EffnetError
-from effnet.images import UnreadableImage, decode
-from effnet.normalisation import per_image
 from effnet.plots.dataset_tables import BINS, class_counts, outliers
 from effnet.plots.style import (
     BLUE,
@@ -166,7 +166,7 @@ def box_sizes(annotations: pd.DataFrame, sizes: pd.DataFrame | None = None) -> F
 def image_statistics(sums: pd.DataFrame, statistics: pd.DataFrame) -> Figure:
     """Mean and deviation of each image, and what both ways of averaging make of them.
 
-    sums: of `effnet.normalisation.image_sums`. statistics: `normalisation_table`'s.
+    sums: of `effnet.datasets.normalisation.image_sums`. statistics: `normalisation_table`'s.
     """
     table = statistics.set_index("channel")
     figure, axes = new_figure(1, 3, height=3.9, sharex=True, sharey=True)

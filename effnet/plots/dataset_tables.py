@@ -1,10 +1,17 @@
 """The counts of thesis section 3, from any annotations.
 
-`annotations` is the DataFrame of `effnet.layouts.read_annotations` or `effnet.thesis.annotations`.
+`annotations` is the DataFrame of `effnet.datasets.layouts.read_annotations` or of
+`effnet.thesis.annotations`.
 """
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from effnet import thesis
+from effnet.datasets import normalisation
+from effnet.datasets.stanford import official_order
 
 BINS = 30  # figure 13's
 
@@ -80,3 +87,23 @@ def extremes(annotations: pd.DataFrame, count: int = 5) -> pd.DataFrame:
     """The largest and the smallest classes, `count` of each."""
     counts = class_counts(annotations).sort_values("images", ascending=False, kind="stable")
     return pd.concat([counts.head(count), counts.tail(count)]).drop_duplicates("class_id")
+
+
+def published_bars(annotations: pd.DataFrame) -> pd.DataFrame | None:
+    """The bars of figure 13 where every class is one of Stanford Cars', else None."""
+    official = official_order(list(annotations["class_name"].unique()))
+    return thesis.class_distribution() if official else None
+
+
+def pixel_sums(root: Path, annotations: pd.DataFrame) -> pd.DataFrame:
+    """Sums over the pixels of each training image (`effnet.datasets.normalisation.image_sums`)."""
+    train = annotations[annotations["split"] == "train"]
+    return normalisation.image_sums(root, train["path"].tolist())
+
+
+def normalisation_table(sums: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
+    """Mean and deviation of the images behind `sums`, both ways, beside the thesis's constants."""
+    statistics = normalisation.channel_statistics(sums)
+    return normalisation.normalisation_table(
+        statistics, normalisation.published_normalisation(claims)
+    )

@@ -1,0 +1,49 @@
+"""The demo's stand-in for ImageNet weights: pretrained by the kit on drawn cars of other classes.
+
+They take the same way as the published ones: saved in their format, loaded by their loader.
+"""
+
+from pathlib import Path
+
+import torch
+
+from effnet.demo.folder import make_pretext
+from effnet.paths import DATA
+from effnet.train import data_module, make_model, run
+from effnet.trial import Trial
+from effnet.weights.load import save_weights
+
+EPOCHS = 18
+
+
+def pretext_trial(trial: Trial) -> Trial:
+    """How the checkpoint for `trial` is trained: on the pretext, with the trial's architecture."""
+    return Trial(
+        recipe="thesis",
+        data_dir=str(make_pretext()),
+        model_name=trial.model_name,
+        width_coefficient=trial.width_coefficient,
+        depth_coefficient=trial.depth_coefficient,
+        image_size=trial.image_size,
+        padding="same",  # as the published checkpoints were trained
+        normalization=trial.normalization,
+        batch_size=16,
+        batch_norm_momentum=trial.batch_norm_momentum,
+        epochs=EPOCHS,
+        lr_patience=5,
+        early_stopping_patience=EPOCHS,
+    )
+
+
+def demo_checkpoint(trial: Trial) -> Path:
+    """Path of the demo checkpoint that fits `trial`; trained first where it is missing."""
+    pretext = pretext_trial(trial)
+    data = data_module(pretext)
+    folder = run(pretext, DATA / "weights" / "runs", name="demo pretraining", data=data)
+    path = DATA / "weights" / f"demo-{pretext.model_name}-{folder.name}.pth"
+    if not path.exists():
+        model = make_model(pretext, data.num_classes, checkpoint=None)
+        best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
+        model.load_state_dict(best["state_dict"])
+        save_weights(model, path)
+    return path

@@ -1,0 +1,284 @@
+"""What the report page shows, gathered from a profile's folder into plain values."""
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from effnet import thesis
+from effnet.runs import load_runs
+from effnet.verdicts.claims import read_profile, verdict_counts
+from effnet.verdicts.execution import execution, execution_table, execution_text
+from effnet.verdicts.finding import HOW_TO_GET_REAL_DATA, SYMBOLS
+
+# The chapter that shows what a notebook makes beyond the thesis's figures.
+CHAPTER_OF = {"00": "2", "01": "3", "02": "5", "03": "6", "04": "6", "05": "6"}
+# In figures.csv: what is drawn from the profile's own images and runs.
+FROM_DATA = {"runs", "images", "annotations", "trained models"}
+TABLE_ROWS = 40
+EXECUTION_NOTE = (
+    "Each table holds finished runs that share device, data, training code and every "
+    "hyperparameter but the seed, and differ in how the numbers are computed. n is the number of "
+    "seeds; the accuracy is the share of validation images, at its maximum over epochs; the spread "
+    "is the sample standard deviation over seeds; the difference to the first row has Welch's 95 % "
+    "confidence interval. Same: the interval contains 0, which with few seeds only means that no "
+    "difference was seen; where there is none, one interval in twenty still misses 0. Images a "
+    "second: training images over the whole time of the epochs, with validation and compilation; "
+    "the median over seeds."
+)
+RUNS_NAMED = 6  # runs that a figure's provenance names before it refers to the table
+
+
+@dataclass
+class Item:
+    """A figure or table of the page; `image`, `rows` and `origin` are empty where it is missing."""
+
+    id: str
+    title: str
+    notebook: str
+    from_data: bool = False  # made from the profile's images or runs, so that a demo shows in it
+    claims: list[dict[str, str]] = field(default_factory=list)
+    caption: str = ""
+    image: str = ""  # data URI
+    file: str = ""  # relative to the page
+    origin: dict[str, Any] = field(default_factory=dict)
+    runs: list[dict[str, str]] = field(default_factory=list)
+    more_runs: int = 0
+    link: str = ""  # executed notebook, at the cell
+    columns: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    more_rows: int = 0
+
+
+@dataclass
+class Section:
+    """A section of the thesis, with what the page shows under its heading."""
+
+    number: str
+    title: str
+    figures: list[Item] = field(default_factory=list)
+    claims: list[dict[str, str]] = field(default_factory=list)
+    extras: list[Item] = field(default_factory=list)
+
+
+def gather(reports: Path, claims: pd.DataFrame, notebooks: dict[str, set[str]]) -> dict[str, Any]:
+    """Everything the templates need.
+
+    Args:
+        reports: the profile's folder.
+        claims: the judged claims.
+        notebooks: executed notebooks that were exported, each with the tags of its cells.
+    """
+    runs = load_runs(reports)
+    names = dict(zip(runs["trial_id"], runs["name"], strict=True)) if len(runs) else {}
+    rows = claims.to_dict("records")
+    for row in rows:
+        row["symbol"], row["kind"] = SYMBOLS[row["verdict"]], slug(row["verdict"])
+        row["expected"] = short(row["expected"])
+        # Beside a figure the badge says it; the table of all claims keeps the whole comment.
+        row["comment"] = row["found"].removesuffix(HOW_TO_GET_REAL_DATA).rstrip(". ")
+    chapters = _chapters(reports, rows, names, notebooks)
+    figures = [item for s in _sections(chapters) for item in s.figures]
+    profile = read_profile(reports)
+    return {
+        "name": reports.name,
+        "profile": profile,
+        "demo": any(item.origin.get("demo") for item in figures)
+        or profile.get("data", {}).get("name") == "demo",
+        "real": bool(profile.get("data", {}).get("complete")),
+        "claims": rows,
+        "counts": [
+            {"verdict": verdict, "count": count, "symbol": SYMBOLS[verdict], "kind": slug(verdict)}
+            for verdict, count in verdict_counts(claims).items()
+        ],
+        "chapters": chapters,
+        "figures_made": sum(bool(item.image) for item in figures),
+        "figures_all": len(figures),
+        "runs": run_rows(runs),
+        "executions": execution_sets(runs),
+        "execution_note": EXECUTION_NOTE,
+        "notebooks": sorted(notebooks),
+    }
+
+
+def slug(text: str) -> str:
+    """Text as a CSS class or anchor."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def short(value: str) -> str:
+    """A published value with long fractions cut to four decimals."""
+    parts = [part.strip() for part in str(value).split(";")]
+    long = re.compile(r"-?\d+\.\d{5,}")
+    return "; ".join(f"{float(p):.4f}" if long.fullmatch(p) else p for p in parts)
+
+
+def run_rows(runs: pd.DataFrame) -> list[dict[str, str]]:
+    """Rows of the run table as text, grouped, best first."""
+    if runs.empty:
+        return []
+    order = runs.copy()
+    for column in ("max_val_acc", "max_val_acc_batch_mean", "max_train_acc_batch_mean"):
+        if column not in order:
+            order[column] = float("nan")
+    order["execution"] = [execution_text(row) for row in execution(order).to_dict("records")]
+    order = order.sort_values(["group", "max_val_acc_batch_mean"], ascending=[True, False])
+    return [
+        {
+            "id": run["trial_id"],
+            "name": run["name"],
+            "group": str(run["group"]).replace("_", " "),
+            "state": run["state"],
+            "dropout": _number(run["dropout_rate"], "g"),
+            "decay": _number(run["weight_decay"], "g"),
+            "patience": str(run["lr_patience"]),
+            "batch": str(run["batch_size"]),
+            "seed": str(run["seed"]),
+            "execution": run["execution"],
+            "val": _number(run["max_val_acc_batch_mean"], ".4f"),
+            "val_images": _number(run["max_val_acc"], ".4f"),
+            "test": _number(run.get("test_acc"), ".4f"),
+            "train": _number(run["max_train_acc_batch_mean"], ".4f"),
+            "epochs": _number(run.get("last_epoch"), ".0f"),
+            "best": _number(run.get("best_epoch"), ".0f"),
+            "minutes": _number((run["seconds"] or float("nan")) / 60, ".1f"),
+        }
+        for run in order.to_dict("records")
+    ]
+
+
+def execution_sets(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Runs that differ in their execution alone: what they share, and a row of text per setting."""
+    return [
+        {
+            "what": _shared(rows.iloc[0]),
+            "rows": [
+                {
+                    "setting": row["setting"],
+                    "reference": row["reference"],
+                    "seeds": str(row["seeds"]),
+                    "mean": _number(row["mean"], ".4f"),
+                    "spread": _number(row["spread"], ".4f"),
+                    "range": f"{row['lowest']:.4f} to {row['highest']:.4f}",
+                    "difference": _number(row["difference"], "+.2f"),
+                    "interval": ""
+                    if pd.isna(row["low"])
+                    else f"{row['low']:+.2f} to {row['high']:+.2f}",
+                    "speed": _number(row["images_per_second"], ",.0f"),
+                    "speedup": _number(row["speedup"], ".2f"),
+                    "verdict": row["verdict"],
+                }
+                for row in rows.to_dict("records")
+            ],
+        }
+        for _, rows in execution_table(runs).groupby("comparison")
+    ]
+
+
+def _shared(run: pd.Series) -> str:
+    """What tells one set of runs from another, in a line."""
+    return (
+        f"{str(run['group']).replace('_', ' ')}: {run['model_name']}, {run['image_size']:g} px, "
+        f"batches of {run['batch_size']:g}, dropout {_number(run['dropout_rate'], 'g')}, "
+        f"weight decay {run['weight_decay']:g}, at most {run['epochs']:g} epochs, {run['device']}"
+    )
+
+
+def _number(value: Any, form: str) -> str:
+    return "–" if value is None or pd.isna(value) else format(float(value), form)
+
+
+def _sections(chapters: list[dict[str, Any]]) -> Iterable[Section]:
+    return (section for chapter in chapters for section in chapter["sections"])
+
+
+def _chapters(
+    reports: Path,
+    claims: list[dict[str, str]],
+    names: dict[str, str],
+    notebooks: dict[str, set[str]],
+) -> list[dict[str, Any]]:
+    sections = {s.section: Section(s.section, s.title) for s in thesis.sections().itertuples()}
+    known = thesis.figures()
+    for row in known.itertuples():
+        item = Item(row.figure, row.title, row.notebook, row.made_from in FROM_DATA)
+        item.claims = [c for c in claims if row.figure in c["figure"].split(";")]
+        _fill(item, reports / "figures", names, notebooks)
+        sections[row.section].figures.append(item)
+    for claim in claims:
+        if not claim["figure"]:
+            sections[claim["section"]].claims.append(claim)
+    for path in sorted(reports.glob("figures/*.json")) + sorted(reports.glob("tables/*.json")):
+        if path.stem not in set(known["figure"]):
+            item = Item(path.stem, _title(path.stem), "")
+            _fill(item, path.parent, names, notebooks)
+            shows_images = item.notebook[:2] in ("01", "02") and "published" not in item.id
+            item.from_data = bool(item.runs) or shows_images
+            chapter = CHAPTER_OF.get(item.notebook[:2], "6")
+            sections[chapter].extras.append(item)
+    heads = [s for s in sections.values() if "." not in s.number]
+    shown = [s for s in sections.values() if "." not in s.number or s.figures or s.claims]
+    return [
+        {
+            "number": head.number,
+            "title": head.title,
+            "sections": [s for s in shown if s.number.split(".")[0] == head.number],
+            "extras": sorted(head.extras, key=lambda item: (item.notebook, item.id)),
+        }
+        for head in heads
+    ]
+
+
+def _title(name: str) -> str:
+    """A title for what the thesis does not have: `tab_03_best` becomes "Best"."""
+    return re.sub(r"^(fig|tab)_(\d\d_)?", "", name).replace("_", " ").capitalize()
+
+
+def _fill(item: Item, folder: Path, names: dict[str, str], notebooks: dict[str, set[str]]) -> None:
+    """Image or rows, caption and provenance of an item, from the files that bear its id."""
+    record = folder / f"{item.id}.json"
+    if not record.exists():
+        return
+    item.origin = json.loads(record.read_text(encoding="utf-8"))
+    item.caption = item.origin.get("caption", "")
+    item.notebook = item.origin.get("notebook") or item.notebook
+    ids = item.origin.get("runs", [])
+    item.runs = [{"id": i, "name": names.get(i, i)} for i in ids[:RUNS_NAMED]]
+    item.more_runs = max(0, len(ids) - RUNS_NAMED)
+    if item.notebook in notebooks:
+        cell = item.origin.get("cell", item.id)
+        anchor = f"#cell-id={cell}" if cell in notebooks[item.notebook] else ""
+        item.link = f"notebooks/{item.notebook}.html{anchor}"
+    table = folder / f"{item.id}.csv"
+    if table.exists():
+        item.file = f"{folder.name}/{table.name}"
+        _read_table(item, table)
+        return
+    images = [folder / f"{item.id}{suffix}" for suffix in (".png", ".svg")]
+    images = [path for path in images if path.exists()]
+    if images:
+        item.file = f"{folder.name}/{images[0].name}"
+        item.image = _data_uri(min(images, key=lambda path: path.stat().st_size))
+
+
+def _data_uri(path: Path) -> str:
+    kind = {".png": "image/png", ".svg": "image/svg+xml"}[path.suffix]
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _read_table(item: Item, path: Path) -> None:
+    table = pd.read_csv(path)
+    item.columns = [str(column).replace("_", " ") for column in table.columns]
+    item.more_rows = max(0, len(table) - TABLE_ROWS)
+    item.rows = [[_cell(v) for v in row] for row in table.head(TABLE_ROWS).to_numpy(object)]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "–" if pd.isna(value) else f"{value:.4g}" if abs(value) < 1e6 else f"{value:.0f}"
+    return "–" if value is None else str(value)

@@ -1,0 +1,121 @@
+"""The report of a profile: one self-contained page, the same as Markdown, a page per run.
+
+`python -m effnet.report reports/demo` rebuilds it from what is there, without training.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import effnet
+from effnet.errors import EffnetError
+from effnet.files import write_text
+from effnet.paths import relative
+from effnet.report.content import gather, slug
+from effnet.report.notebooks import TEMPLATES, export_notebooks
+from effnet.runs import load_runs, metrics
+from effnet.training import identity
+from effnet.trial import field_help
+from effnet.verdicts.claims import write_claims
+
+WIDTH, HEIGHT = 640, 220  # of a run page's charts, in CSS pixels
+
+
+def build_report(reports: Path | str) -> Path:
+    """Judge the claims and write index.html, report.md, notebook pages and run pages.
+
+    The page is one file: images, styles and script are inside; links lead to files beside it.
+    Figures that were not made are listed as missing. Returns the path of index.html.
+    Raises EffnetError when `reports` is no folder or a notebook there cannot be read.
+    """
+    reports = Path(reports)
+    if not reports.is_dir():
+        raise EffnetError(f"{relative(reports)} is no folder: `make reproduce` makes reports/demo.")
+    claims = write_claims(reports)
+    content = gather(reports, claims, export_notebooks(reports))
+    content["report"] = {
+        "version": effnet.__version__,
+        "commit": identity.commit(),
+        "created": datetime.now(UTC).isoformat(timespec="minutes"),
+    }
+    environment = _environment()
+    _write_run_pages(reports, environment)
+    page = environment.get_template("report.html.j2").render(content)
+    write_text(reports / "index.html", page)
+    write_text(reports / "report.md", environment.get_template("report.md.j2").render(content))
+    return reports / "index.html"
+
+
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["slug"] = slug
+    environment.filters["md"] = _markdown_cell
+    return environment
+
+
+def _markdown_cell(text: object) -> str:
+    """Text for a cell of a Markdown table."""
+    return str(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def _write_run_pages(reports: Path, environment: Any) -> None:
+    """`runs/<id>/index.html`: hyperparameters, curves and files of each run."""
+    template = environment.get_template("run.html.j2")
+    help_lines = field_help()
+    runs = load_runs(reports)
+    for run in runs.to_dict("records"):
+        folder = Path(run["path"])
+        history = metrics(folder) if (folder / "metrics.csv").exists() else pd.DataFrame()
+        page = template.render(
+            run={key: _plain(value) for key, value in run.items()},
+            settings=[
+                {"name": name, "value": _plain(run[name]), "help": text}
+                for name, text in help_lines.items()
+                if name in run
+            ],
+            charts=_charts(history) if len(history) else [],
+            files=[
+                {"name": path.name, "kilobytes": f"{path.stat().st_size / 1024:,.1f}"}
+                for path in sorted(folder.iterdir())
+                if path.is_file() and path.name != "index.html" and not path.name.startswith(".")
+            ],
+        )
+        write_text(folder / "index.html", page)
+
+
+def _plain(value: Any) -> str:
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _charts(history: pd.DataFrame) -> list[dict[str, Any]]:
+    """Accuracy and loss against epochs, as points of polylines."""
+    charts = []
+    for title, column in (("Accuracy", "acc_batch_mean"), ("Loss", "loss_batch_mean")):
+        values = history[[f"train_{column}", f"val_{column}"]]
+        low, high = float(values.min(axis=None)), float(values.max(axis=None))
+        low = 0.0 if column.startswith("acc") else low
+        span, last = (high - low) or 1.0, max(1, len(history) - 1)
+        lines = {
+            part: " ".join(
+                f"{WIDTH * i / last:.1f},{HEIGHT * (1 - (v - low) / span):.1f}"
+                for i, v in enumerate(history[f"{part}_{column}"])
+            )
+            for part in ("train", "val")
+        }
+        charts.append(
+            {"title": title, "low": f"{low:.2f}", "high": f"{high:.2f}", "lines": lines}
+            | {"width": WIDTH, "height": HEIGHT, "epochs": len(history)}
+        )
+    return charts

@@ -1,0 +1,257 @@
+"""What a numbered notebook needs around its story: parameters, runs, saved figures, claims."""
+
+import ast
+import json
+import time
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from effnet.errors import EffnetError
+from effnet.files import atomic_write, write_json
+from effnet.grid.profiles import Profile
+from effnet.paths import relative
+from effnet.runs import grid_runs, load_runs
+from effnet.training import identity
+from effnet.trial import check_tracker
+
+# Lightning takes seconds to import, and the runner opens a session only to check its parameters.
+if TYPE_CHECKING:
+    from effnet.data import CarsDataModule
+
+# Parameters of a notebook that are no hyperparameter of a trial.
+OWN_PARAMETERS = {"profile", "tracker"}
+
+
+class Session:
+    """One execution of a numbered notebook under a profile.
+
+    Attributes:
+        profile: the profile, with its reports folder and note.
+        trial: the notebook's own trial: the first of its group, with the parameters that were set.
+        reports: where figures and tables go; a folder of its own when a parameter was overridden,
+            so that the profile's results stay what the profile says.
+    """
+
+    def __init__(
+        self,
+        profile: str,
+        notebook: str,
+        group: str | None,
+        overrides: dict[str, Any],
+        tracker: str,
+    ) -> None:
+        check_tracker(tracker)
+        self.notebook, self.group, self.tracker = notebook, group, tracker
+        self.profile = Profile.load(profile)
+        first = group or next(iter(self.profile.groups))
+        self.trial = self.profile.trial(first, overrides)
+        self.overrides = overrides
+        self.reports = self.profile.reports
+        if overrides:
+            self.reports /= f"custom/{_label(overrides)}"
+        self.started = time.perf_counter()
+        self._own_run: Path | None = None
+
+    @classmethod
+    def open(cls, namespace: dict[str, Any], notebook: str, group: str | None = None) -> "Session":
+        """Check a notebook's parameters (its globals) and open its session.
+
+        Raises EffnetError for an unknown parameter, a wrong type or a value out of range, before
+        anything is read or trained.
+        """
+        declared, injected = _assigned_names(namespace)
+        check_names(injected, declared, notebook)
+        # Only declared names: a later cell may well call its own variable `weights`.
+        overrides = {
+            name: namespace[name]
+            for name in sorted(declared - OWN_PARAMETERS)
+            if namespace.get(name) is not None
+        }
+        _setup_display()
+        session = cls(
+            namespace["profile"], notebook, group, overrides, namespace.get("tracker") or "none"
+        )
+        print(session)
+        return session
+
+    def __str__(self) -> str:
+        trained = grid_runs(self.profile.reports)
+        text = f"profile {self.profile.name}: {self.profile.note}"
+        if self.overrides:
+            changed = ", ".join(f"{k}={v}" for k, v in self.overrides.items())
+            text += f"\noverridden: {changed}; figures go to {relative(self.reports)}"
+        if len(trained) < len(self.profile.jobs):
+            text += (
+                f"\n{len(trained)} of the profile's {len(self.profile.jobs)} runs are trained; "
+                f"`make reproduce PROFILE={self.profile.name}` trains the others"
+            )
+        return text
+
+    @cached_property
+    def data(self) -> "CarsDataModule":
+        """The trial's data, set up (the demo's are drawn first where they are missing)."""
+        from effnet.demo.inputs import data_module
+
+        data = data_module(self.trial)
+        data.setup()
+        return data
+
+    @cached_property
+    def checkpoint(self) -> Path | None:
+        """The file of the trial's pretrained weights (the demo's is trained first)."""
+        from effnet.demo.inputs import checkpoint_path
+
+        return checkpoint_path(self.trial)
+
+    def run(self) -> pd.Series:
+        """Train the notebook's trial, or load it where it is finished; its row of `runs`."""
+        from effnet.train import run
+
+        name = _label(self.overrides) if self.overrides else self._job_name()
+        self._own_run = run(
+            self.trial, self.profile.reports / "runs", name, self.trial.group, self.tracker,
+            data=self.data, checkpoint=self.checkpoint,
+        )  # fmt: skip
+        runs = load_runs(self.profile.reports)
+        return runs[runs["trial_id"] == self._own_run.name].iloc[0]
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The finished runs of the profile's grid, and this notebook's own."""
+        runs = grid_runs(self.profile.reports)
+        if self._own_run and self._own_run.name not in set(runs["trial_id"]):
+            everything = load_runs(self.profile.reports, states=("finished",))
+            own = everything[everything["trial_id"] == self._own_run.name]
+            runs = pd.concat([runs, own], ignore_index=True)
+        return runs
+
+    def _job_name(self) -> str | None:
+        return next((job.name for job in self.profile.jobs if job.trial == self.trial), None)
+
+    def save(
+        self, fig: Figure, name: str, caption: str, runs: pd.DataFrame | pd.Series | None = None
+    ) -> None:
+        """Write a figure as PNG and SVG with its provenance, and show it with its caption.
+
+        `runs` are the runs it was drawn from (rows of `session.runs`).
+        """
+        from IPython.display import Markdown, display
+
+        for suffix, options in ((".png", {"dpi": 160}), (".svg", {})):
+            path = self.reports / "figures" / f"{name}{suffix}"
+            with atomic_write(path) as temporary:
+                # No date and fixed ids: the same figure gives the same bytes.
+                metadata = {"Date": None} if suffix == ".svg" else None
+                fig.savefig(temporary, bbox_inches="tight", metadata=metadata, **options)
+        self._record("figures", name, caption, runs)
+        display(fig)
+        display(Markdown(f"**{name}.** {caption}"))
+
+    def table(
+        self,
+        table: pd.DataFrame,
+        name: str,
+        caption: str,
+        runs: pd.DataFrame | pd.Series | None = None,
+    ) -> None:
+        """Write a table as CSV with its provenance, and show it with its caption."""
+        from IPython.display import Markdown, display
+
+        with atomic_write(self.reports / "tables" / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=table.index.name is not None)
+        self._record("tables", name, caption, runs)
+        display(table)
+        display(Markdown(f"**{name}.** {caption}"))
+
+    def claims(self) -> None:
+        """Show the thesis's claims that this notebook is about, beside what came out here."""
+        from IPython.display import display
+
+        from effnet.verdicts.claims import closing_table
+
+        display(closing_table(self.profile.reports, self.notebook))
+
+    def _record(
+        self, kind: str, name: str, caption: str, runs: pd.DataFrame | pd.Series | None
+    ) -> None:
+        """The JSON beside a figure or table: what made it."""
+        ids = [] if runs is None else pd.DataFrame(runs.to_frame().T if runs.ndim == 1 else runs)
+        environment = identity.environment()
+        write_json(
+            self.reports / kind / f"{name}.json",
+            {
+                "id": name,
+                "caption": caption,
+                "notebook": self.notebook,
+                "cell": name,
+                "profile": self.profile.name,
+                "demo": self.profile.demo,
+                "runs": [] if runs is None else sorted(ids["trial_id"]),
+                "data_hash": self.data.data_hash,
+                "code_hash": identity.code_hash(),
+                "version": environment["effnet"],
+                "commit": environment["commit"],
+                "seed": self.trial.seed,
+                "device": environment["device"],
+                "seconds": round(time.perf_counter() - self.started, 1),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+
+
+def check_names(given: set[str], allowed: set[str], notebook: str) -> None:
+    """Refuse parameters that the notebook does not have; papermill itself only warns."""
+    if unknown := sorted(given - allowed):
+        raise EffnetError(
+            f"notebook {notebook} has no parameter {', '.join(map(repr, unknown))}; "
+            f"allowed are: {', '.join(sorted(allowed))}."
+        )
+
+
+def _assigned_names(namespace: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Names that the parameters cell declares, and names that papermill's injected cell assigns.
+
+    The one is known by its annotated lines (`profile: str = ...`), the other by its first line.
+    """
+    declared, injected = set(), set()
+    for cell in namespace["In"]:
+        if cell.startswith("# Parameters"):
+            nodes = [n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Assign)]
+            injected |= {target.id for node in nodes for target in node.targets}
+        elif "\nprofile: str = " in f"\n{cell}":
+            nodes = [n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.AnnAssign)]
+            declared |= {node.target.id for node in nodes}
+    return declared, injected
+
+
+def _label(overrides: dict[str, Any]) -> str:
+    """A folder name for a set of overrides, short where there are many."""
+    text = ",".join(f"{k}={v}" for k, v in sorted(overrides.items())).replace("/", "-")
+    if len(text) <= 80:
+        return text
+    digest = json.dumps(overrides, sort_keys=True, default=str)
+    return f"{text[:60]}-{identity.text_hash(digest)[:8]}"
+
+
+def _setup_display() -> None:
+    """Crisp inline figures, whole tables, and errors for people without a traceback."""
+    from IPython import get_ipython
+
+    pd.set_option("display.max_rows", 250, "display.max_columns", 50, "display.max_colwidth", 120)
+    shell = get_ipython()
+    if shell is None:
+        return
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    set_matplotlib_formats("retina")
+
+    def plain(shell: Any, kind: type, error: Exception, traceback: Any, tb_offset: int = 0) -> None:
+        # Still an error to whoever runs the notebook, but one line instead of a traceback.
+        shell._showtraceback(kind, error, [f"{kind.__name__}: {error}"])
+
+    shell.set_custom_exc((EffnetError,), plain)

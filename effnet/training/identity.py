@@ -1,0 +1,137 @@
+"""What a run was made by: the training code, the machine, the commit."""
+
+import ast
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+import effnet
+from effnet.paths import PACKAGE, ROOT
+
+# Where the code that trains begins; what it imports inside the package belongs to it.
+ENTRY = "effnet.train"
+
+
+@cache
+def code_hash() -> str:
+    """Hash of the code that can change a run's numbers: `training_modules()`.
+
+    Comments, docstrings, layout and the words of errors do not count.
+    """
+    return hash_modules(training_modules(PACKAGE))
+
+
+def training_modules(package: Path, entry: str = ENTRY) -> dict[str, Path]:
+    """Name -> file of every module of `package` that `entry` imports, directly or through others.
+
+    Imports inside functions count as well. The package's own `__init__` does not: it only names
+    what is public. Nothing is imported or run.
+    """
+    found: dict[str, Path] = {}
+    todo = [entry]
+    while todo:
+        name = todo.pop()
+        path = _source(package, name)
+        if name in found or name == package.name or path is None:
+            continue
+        found[name] = path
+        todo.append(name.rpartition(".")[0])  # its package's __init__ runs first
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return dict(sorted(found.items()))
+
+
+def hash_modules(modules: dict[str, Path]) -> str:
+    """Sixteen hexadecimal digits that change with what these modules do, or with their names."""
+    digest = hashlib.sha256()
+    for name, path in modules.items():
+        tree = _Behaviour().visit(ast.parse(path.read_text(encoding="utf-8")))
+        digest.update(f"{name}\n{ast.unparse(tree)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+class _Behaviour(ast.NodeTransformer):
+    """Leaves out what can change no number: docstrings, and what an error says."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return ast.Pass() if text else self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        return ast.Raise(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
+
+
+def _source(package: Path, name: str) -> Path | None:
+    """File of the module `name` inside the package; None for other packages' and for functions."""
+    first, *parts = name.split(".")
+    if first != package.name:
+        return None
+    base = package.joinpath(*parts)
+    files = (base / "__init__.py", base.with_suffix(".py"))
+    return next((file for file in files if file.is_file()), None)
+
+
+@cache
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def commit() -> str:
+    """The checkout's commit, with a plus sign where files differ from it; "unknown" without git."""
+    try:
+        command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        return result.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def environment() -> dict[str, str | int]:
+    """Versions, device, cores and commit, as a run records them."""
+    packages = ("torch", "torchvision", "pytorch-lightning", "numpy", "pillow")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    return {
+        "effnet": effnet.__version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": device,
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text, hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()

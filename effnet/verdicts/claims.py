@@ -1,0 +1,178 @@
+"""Every claim of the thesis beside what this kit finds, with a verdict.
+
+`python -m effnet.verdicts reports/demo` prints the table of a profile. Verdicts:
+
+- *reproduced*: what was got agrees with the claim within the tolerance given. For a contradiction
+  (X rows) it means that the kit finds the same contradiction.
+- *differs*: it does not.
+- *within spread*: the difference is smaller than what seeds make of one setting, so it decides
+  nothing.
+- *needs real data*: only training on the whole of Stanford Cars can tell (profile `thesis`). What
+  other data gave is in the comment, never in `got`.
+- *cannot be checked*: nothing that could be run here would tell; the comment says why.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from effnet import thesis
+from effnet.datasets.layouts import read_annotations
+from effnet.errors import EffnetError
+from effnet.files import atomic_write
+from effnet.paths import relative
+from effnet.runs import grid_runs, load_runs
+from effnet.trial import resolve
+from effnet.verdicts import (
+    contradictions,
+    dataset,
+    model,
+    predictions,
+    published,
+    regularisation,
+    results,
+    settings,
+    transforms,
+)
+from effnet.verdicts.finding import VERDICTS, Finding
+from effnet.verdicts.trained import Trained
+
+COLUMNS = ["id", "section", "claim", "expected", "got", "unit", "tolerance", "reason"]
+COLUMNS += ["verdict", "found", "figure", "notebook"]
+# The fields in which a run must agree with the thesis to speak for or against it.
+AS_IN_THESIS: dict[str, Any] = {
+    "model_name": "b0",
+    "image_size": 224,
+    "crop": "none",
+    "padding": "symmetric",
+    "normalization": "thesis",
+    "validation": "test",
+    "augment": True,
+    "label_smoothing": 0.1,
+}
+
+
+def judge(reports: Path | str, data_dir: Path | str | None = None) -> pd.DataFrame:
+    """A row per published claim, in their order, with columns `COLUMNS` (all text).
+
+    Args:
+        reports: the folder of a profile, with `profile.json` and `runs/`.
+        data_dir: the images the runs saw; None takes the runs' own folder. Its annotations are
+            counted when they are Stanford Cars.
+
+    Raises EffnetError when `reports` is no folder.
+    """
+    reports = Path(reports)
+    if not reports.is_dir():
+        raise EffnetError(f"{relative(reports)} is no folder: `make reproduce` makes reports/demo.")
+    claims = thesis.claims()
+    expected = dict(zip(claims["id"], claims["value"], strict=True))
+    found = _findings(reports, data_dir, expected)
+    if missing := set(expected) ^ set(found):
+        raise AssertionError(f"claims without a judge, or judges without a claim: {missing}")
+    rows = pd.DataFrame([vars(found[claim]) for claim in claims["id"]])
+    # What follows from the published tables alone is arithmetic on them, not a measurement.
+    arithmetic = (claims["checkable_from"] == "published data") & (rows["got"] != "")
+    rows.loc[arithmetic, "found"] = "From the published numbers, not measured: " + rows["found"]
+    table = pd.concat([claims.rename(columns={"value": "expected"}), rows], axis=1)
+    return table[COLUMNS]
+
+
+def write_claims(reports: Path | str, data_dir: Path | str | None = None) -> pd.DataFrame:
+    """Judge and write `reports`/claims.csv; returns the table."""
+    table = judge(reports, data_dir)
+    with atomic_write(Path(reports) / "claims.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    return table
+
+
+def closing_table(reports: Path | str, notebook_name: str) -> pd.DataFrame:
+    """The claims that a notebook is about, thesis beside here, for its last cell."""
+    table = judge(reports)
+    table = table[table["notebook"] == Path(notebook_name).stem]
+    renamed = table.rename(columns={"expected": "thesis", "got": "here"})
+    columns = ["id", "claim", "thesis", "here", "unit", "tolerance", "verdict", "found"]
+    return renamed[columns].reset_index(drop=True)
+
+
+def verdict_counts(table: pd.DataFrame) -> dict[str, int]:
+    """How many claims have each verdict, in the order of `VERDICTS`."""
+    counts = table["verdict"].value_counts()
+    return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
+
+
+def read_profile(reports: Path | str) -> dict[str, Any]:
+    """`profile.json` of a reports folder; empty before anything was trained."""
+    path = Path(reports) / "profile.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def is_real(profile: dict[str, Any]) -> bool:
+    """Whether a profile's runs saw the whole of Stanford Cars."""
+    data = profile.get("data", {})
+    whole = thesis.is_whole(data.get("images"), data.get("classes"))
+    return data.get("name") == "Stanford Cars" and bool(data.get("complete")) and whole
+
+
+def profile_runs(reports: Path | str) -> pd.DataFrame:
+    """Finished runs of the profile's own grid (every finished run where grid.json lacks)."""
+    if (Path(reports) / "grid.json").exists():
+        return grid_runs(reports)
+    return load_runs(reports, states=("finished",))
+
+
+def _findings(
+    reports: Path, data_dir: Path | str | None, expected: dict[str, str]
+) -> dict[str, Finding]:
+    profile = read_profile(reports)
+    real, runs = is_real(profile), profile_runs(reports)
+    if real and len(runs):
+        same = [runs[field] == value for field, value in AS_IN_THESIS.items()]
+        same.append(runs["data_hash"] == profile["data"]["data_hash"])
+        runs = runs[pd.concat(same, axis=1).all(axis=1)].reset_index(drop=True)
+    trained = Trained(runs, real, _data_label(profile))
+    script, thesis_profile = settings.script_trial()
+    classifier = settings.script_classifier(script, len(thesis.class_names()))
+    devices = sorted(runs["device"].dropna().unique()) if len(runs) else []
+    return {
+        **published.findings(expected),
+        **contradictions.findings(expected, script),
+        **model.findings(expected),
+        **dataset.findings(expected, _annotations(data_dir, profile, runs)),
+        **settings.findings(expected, classifier, script, thesis_profile, devices),
+        **transforms.findings(expected, classifier, script, _normalisation(reports), real),
+        **results.findings(expected, trained),
+        **regularisation.findings(expected, trained),
+        **predictions.findings(expected, trained),
+    }
+
+
+def _data_label(profile: dict[str, Any]) -> str:
+    """What comments call the data of a profile; a part of the real data says how much."""
+    data = profile.get("data", {})
+    if not data:
+        return "this profile's data"
+    if data["name"] == "demo":
+        return "demo data"
+    return f"{data['images']} images of {data['classes']} classes"
+
+
+def _annotations(
+    data_dir: Path | str | None, profile: dict[str, Any], runs: pd.DataFrame
+) -> pd.DataFrame | None:
+    """Annotations of the data at hand; None where they are drawn cars or not on this machine."""
+    if data_dir is None:
+        if profile.get("data", {}).get("name") != "Stanford Cars" or runs.empty:
+            return None
+        try:
+            return read_annotations(resolve(runs["data_dir"].iloc[0]))
+        except EffnetError:  # a report can be rebuilt where the images are not
+            return None
+    return read_annotations(resolve(data_dir))
+
+
+def _normalisation(reports: Path) -> pd.DataFrame | None:
+    path = reports / "tables" / "tab_normalisation.csv"
+    return pd.read_csv(path) if path.exists() else None

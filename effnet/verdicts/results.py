@@ -1,0 +1,230 @@
+"""Claims about single runs and the best run of each group (sections 5.4, 5.6 and 6)."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pandas as pd
+
+from effnet.plots.listing import lr_drops
+from effnet.runs import metrics
+from effnet.verdicts.finding import (
+    DIFFERS,
+    EXACT,
+    REPRODUCED,
+    WITHIN_SPREAD,
+    Finding,
+    close,
+    holds,
+    show,
+)
+from effnet.verdicts.trained import (
+    ACCURACY,
+    PRETRAINED,
+    PRETRAINED_REASON,
+    SCRATCH,
+    SCRATCH_REASON,
+    NotTrained,
+    Trained,
+    judge_trained,
+    with_spread,
+)
+
+# First claim of the listing of a group's best run; the others follow in this order (section 6).
+LISTINGS = {"pretrained": 71, "scratch_rgb": 91, "scratch_gray": 102}
+TRAINING = "max_train_acc_batch_mean"
+SETTINGS = ("dropout_rate", "weight_decay", "lr_patience", "initial_lr", "in_channels")
+TOLERANCES = {
+    "pretrained": (PRETRAINED, PRETRAINED_REASON),
+    "scratch_rgb": (SCRATCH, SCRATCH_REASON),
+    "scratch_gray": (SCRATCH, SCRATCH_REASON),
+}
+FROZEN = {
+    "C087": ("val_acc_batch_mean", 0.03),
+    "C088": ("train_acc_batch_mean", 0.03),
+    "C089": ("val_loss_batch_mean", 0.15),
+    "C090": ("train_loss_batch_mean", 0.15),
+}
+FROZEN_REASON = "one unseeded run whose settings are inferred, read from a picture"
+
+
+def findings(expected: dict[str, str], trained: Trained) -> dict[str, Finding]:
+    """Findings by claim id."""
+    judges: dict[str, Callable[[], Finding]] = {
+        "C045": lambda: _single(expected["C045"], trained, "SAN-319"),
+        "C046": lambda: _single(expected["C046"], trained, "SAN-474"),
+        "C049": lambda: _best_gray(expected["C049"], trained),
+        "C070": lambda: _drops(expected["C070"], trained.named("SAN-459")),
+        "C078": lambda: _pretrained_gain(expected["C078"], trained),
+        "C079": lambda: _reaches(0.8, int(expected["C079"]), trained.best("pretrained")),
+        "C080": lambda: _drops(expected["C080"], trained.best("pretrained")),
+        "C098": lambda: _drops(expected["C098"], trained.best("scratch_rgb")),
+        "C109": lambda: _drops(expected["C109"], trained.best("scratch_gray")),
+        "C110": lambda: _gray_gain(expected["C110"], trained),
+        "C114": lambda: _first_drops(trained),
+        "C115": lambda: _gaps(trained),
+    }
+    for claim, (column, tolerance) in FROZEN.items():
+        judges[claim] = lambda c=claim, k=column, t=tolerance: _frozen(expected[c], trained, k, t)
+    for group, first in LISTINGS.items():
+        ids = [f"C{first + i:03d}" for i in range(7)]
+        judges[ids[0]] = lambda i=ids[0], g=group: _listed(expected[i], trained, g, ACCURACY)
+        judges[ids[1]] = lambda i=ids[1], g=group: _listed(expected[i], trained, g, TRAINING)
+        for claim, field in zip(ids[2:], SETTINGS, strict=True):
+            judges[claim] = lambda i=claim, g=group, f=field: _setting(expected[i], trained, g, f)
+    return judge_trained(trained, judges)
+
+
+def _single(expected: str, trained: Trained, name: str) -> Finding:
+    run, spread = trained.named(name), trained.spread("pretrained")
+    reason = "one unseeded run, three published digits, its settings not fully known"
+    finding = close(
+        100 * run[ACCURACY],
+        expected,
+        100 * PRETRAINED,
+        reason,
+        _per_sample(run),
+        digits=2,
+        spread=100 * spread,
+    )
+    return with_spread(finding, spread)
+
+
+def _best_gray(expected: str, trained: Trained) -> Finding:
+    run, spread = trained.best("scratch_gray"), trained.spread("scratch_gray")
+    found = f"{run['name']}, {_per_sample(run)}"
+    value = 100 * run[ACCURACY]
+    limit, reason = 100 * SCRATCH, SCRATCH_REASON
+    finding = close(value, expected, limit, reason, found, digits=2, spread=100 * spread)
+    return with_spread(finding, spread)
+
+
+def _listed(expected: str, trained: Trained, group: str, column: str) -> Finding:
+    run, spread = trained.best(group), trained.spread(group)
+    tolerance, reason = TOLERANCES[group]
+    found = f"{run['name']} is the best of {len(trained.grid(group))}"
+    if column == ACCURACY:
+        found += f"; {_per_sample(run)}"
+    finding = close(run[column], expected, tolerance, reason, found, spread=spread)
+    return with_spread(finding, spread)
+
+
+def _setting(expected: str, trained: Trained, group: str, field: str) -> Finding:
+    """The best run's setting; another winner by less than the seeds scatter decides nothing."""
+    runs, best = trained.grid(group), trained.best(group)
+    value, wanted = float(best[field]), float(expected)
+    tried = ", ".join(f"{v:g}" for v in sorted(runs[field].unique()))
+    finding = Finding(REPRODUCED, f"{value:g}", EXACT, "a setting", f"{best['name']}; {tried} ran")
+    if value == wanted:
+        return finding
+    rivals = runs[runs[field] == wanted]
+    if rivals.empty:
+        return Finding(DIFFERS, f"{value:g}", EXACT, "a setting", f"{finding.found}")
+    lead, spread = best[ACCURACY] - rivals[ACCURACY].max(), trained.spread(group)
+    found = f"{best['name']} leads the best run with {wanted:g} by {lead:.4f}"
+    verdict = WITHIN_SPREAD if lead <= spread else DIFFERS
+    return with_spread(Finding(verdict, f"{value:g}", EXACT, "a setting", found), spread)
+
+
+def _drops(expected: str, run: pd.Series) -> Finding:
+    published = [int(epoch) for epoch in expected.split(";")]
+    ours = lr_drops(metrics(run))
+    near = len(ours) == len(published) and all(
+        abs(a - b) <= _drop_tolerance(b) for a, b in zip(ours, published, strict=True)
+    )
+    limits = "; ".join(f"±{_drop_tolerance(epoch)}" for epoch in published)
+    return holds(
+        near,
+        "; ".join(map(str, ours)) or "none",
+        limits,
+        "a plateau begins where noise sets the last best epoch: a fifth, at least 8 epochs",
+        f"{run['name']}, last epoch {int(run['last_epoch'])}",
+    )
+
+
+def _drop_tolerance(epoch: int) -> int:
+    return max(8, round(epoch / 5))
+
+
+def _reaches(accuracy: float, before: int, run: pd.Series) -> Finding:
+    history = metrics(run)
+    reached = history.loc[history["val_acc_batch_mean"] >= accuracy, "epoch"]
+    first = int(reached.iloc[0]) if len(reached) else None
+    got = f"epoch {first}" if first is not None else "never"
+    holding = first is not None and first < before
+    found = f"{run['name']}, epochs counted from 0; the published curve crosses at epoch 5"
+    return holds(holding, got, f"before {before}", f"first epoch at {accuracy:.0%}", found)
+
+
+def _pretrained_gain(expected: str, trained: Trained) -> Finding:
+    best = {group: trained.best(group)[ACCURACY] for group in LISTINGS}
+    gains = {g: 100 * (best["pretrained"] - best[g]) for g in ("scratch_gray", "scratch_rgb")}
+    spread = trained.spread(*LISTINGS)
+    got = f"{gains['scratch_gray']:.2f} (grayscale), {gains['scratch_rgb']:.2f} (RGB)"
+    near = all(abs(gain - float(expected)) <= 3 for gain in gains.values())
+    reason = "'about'; the thesis's own listings give 9.06 and 11.34"
+    finding = holds(near, got, "±3", reason, "Best runs of each group")
+    return with_spread(_unless_scattered(finding, min(gains.values()) / 100, spread), spread)
+
+
+def _gray_gain(expected: str, trained: Trained) -> Finding:
+    gain = trained.best("scratch_gray")[ACCURACY] - trained.best("scratch_rgb")[ACCURACY]
+    spread = trained.spread("scratch_gray", "scratch_rgb")
+    finding = close(100 * gain, expected, 100 * SCRATCH, SCRATCH_REASON, digits=2)
+    if gain <= 0 and finding.verdict == REPRODUCED:
+        finding = Finding(DIFFERS, finding.got, finding.tolerance, finding.reason, "RGB is ahead")
+    return with_spread(_unless_scattered(finding, gain, spread), spread)
+
+
+def _unless_scattered(finding: Finding, difference: float, spread: float) -> Finding:
+    """A difference no larger than what seeds make of one setting orders nothing."""
+    if math.isnan(spread):
+        note = "no setting was repeated, so the range over seeds is unknown"
+    elif abs(difference) > spread:
+        return finding
+    else:
+        finding = replace(finding, verdict=WITHIN_SPREAD)
+        note = "smaller than the range over seeds: the order is open"
+    return replace(finding, found="; ".join(part for part in (finding.found, note) if part))
+
+
+def _first_drops(trained: Trained) -> Finding:
+    runs = [trained.best("scratch_rgb"), trained.best("scratch_gray")]
+    first = [next(iter(lr_drops(metrics(run))), None) for run in runs]
+    got = "; ".join("none" if epoch is None else str(epoch) for epoch in first)
+    near = None not in first and abs(first[0] - first[1]) <= 8
+    names = " and ".join(run["name"] for run in runs)
+    return holds(near, got, "8 epochs apart", "'almost the same moment': one patience", names)
+
+
+def _gaps(trained: Trained, epoch: int = 20) -> Finding:
+    gaps, names = [], []
+    for group in ("scratch_rgb", "scratch_gray"):
+        run = trained.best(group)
+        history = metrics(run).set_index("epoch")
+        if epoch not in history.index:
+            raise NotTrained(f"run {run['name']} ends before epoch {epoch}")
+        row = history.loc[epoch]
+        gaps.append(row["val_loss_batch_mean"] - row["train_loss_batch_mean"])
+        names.append(run["name"])
+    return holds(
+        gaps[1] < gaps[0],
+        "; ".join(show(gap, 2) for gap in gaps),
+        "grayscale's is smaller",
+        "the thesis claims the order and gives no number",
+        " and ".join(names),
+    )
+
+
+def _frozen(expected: str, trained: Trained, column: str, tolerance: float) -> Finding:
+    runs = trained.runs
+    runs = runs[runs["group"] == "pretrained_frozen"] if len(runs) else runs
+    if runs.empty:
+        raise NotTrained("no finished run with frozen layers")
+    last = metrics(runs.iloc[0]).iloc[-1]
+    found = f"{runs.iloc[0]['name']}, last epoch {int(last['epoch'])}"
+    return close(float(last[column]), expected, tolerance, FROZEN_REASON, found, digits=3)
+
+
+def _per_sample(run: pd.Series) -> str:
+    return f"per sample {run['max_val_acc']:.4f}"

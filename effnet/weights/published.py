@@ -1,0 +1,91 @@
+"""The published checkpoints: their names, what input they expect, and how they come here.
+
+The files are those of lukemelas/EfficientNet-PyTorch, which the thesis used. The hexadecimal end
+of a file's name is the start of its SHA-256.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from effnet.augment import NORMALIZATIONS
+from effnet.datasets.download import download, mismatch
+from effnet.errors import EffnetError
+from effnet.paths import DATA, relative
+
+BASE_URL = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/"
+FILES = {
+    "b0": "efficientnet-b0-355c32eb.pth",
+    "b1": "efficientnet-b1-f1951068.pth",
+    "b2": "efficientnet-b2-8bb594d6.pth",
+    "b3": "efficientnet-b3-5fb5a3c3.pth",
+    "b4": "efficientnet-b4-6ed6700e.pth",
+    "b5": "efficientnet-b5-b6417697.pth",
+    "b6": "efficientnet-b6-c76e70fd.pth",
+    "b7": "efficientnet-b7-dcc49843.pth",
+    "b0-advprop": "adv-efficientnet-b0-b64d5a18.pth",
+    "b1-advprop": "adv-efficientnet-b1-0f3ce85a.pth",
+    "b2-advprop": "adv-efficientnet-b2-6e9d97e5.pth",
+    "b3-advprop": "adv-efficientnet-b3-cdd7c0f4.pth",
+    "b4-advprop": "adv-efficientnet-b4-44fb3a87.pth",
+    "b5-advprop": "adv-efficientnet-b5-86493f6b.pth",
+    "b6-advprop": "adv-efficientnet-b6-ac80338e.pth",
+    "b7-advprop": "adv-efficientnet-b7-4652b6dd.pth",
+    "b8-advprop": "adv-efficientnet-b8-22a8fe65.pth",
+}
+
+
+def normalization_for(
+    weights: str, in_channels: int = 3
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel that published weights expect.
+
+    Args:
+        weights: a name of FILES ("b0", "b0-advprop"), "imagenet" or "advprop".
+        in_channels: 3 or 1.
+    """
+    if weights in FILES:
+        weights = "advprop" if weights.endswith("-advprop") else "imagenet"
+    if (weights, in_channels) not in NORMALIZATIONS:
+        allowed = ", ".join(f"{name} with {n}" for name, n in NORMALIZATIONS)
+        raise EffnetError(
+            f"no normalization is known for {weights!r} with {in_channels} channels; allowed are "
+            f"{allowed}, and the checkpoints {', '.join(FILES)}."
+        )
+    return NORMALIZATIONS[weights, in_channels]
+
+
+def fetch_weights(
+    name: str,
+    folder: Path | str = DATA / "weights",
+    base_url: str = BASE_URL,
+    **options: Any,
+) -> Path:
+    """Path of a published checkpoint in `folder`, downloaded if it is not there.
+
+    The SHA-256 of the file is compared with its name at every call.
+
+    Args:
+        name: a name of FILES.
+        folder: where the file lies or will lie.
+        base_url: of the files; ends in a slash.
+        options: of `effnet.datasets.download.download` (progress, retries, timeout, backoff).
+
+    Raises:
+        EffnetError: unknown name; or the file cannot be had, with the place to put it by hand.
+    """
+    if name not in FILES:
+        raise EffnetError(f"no checkpoint {name!r} is published; there are {', '.join(FILES)}.")
+    target = Path(folder) / FILES[name]
+    digest = re.search(r"-([0-9a-f]{8})\.pth$", FILES[name])[1]
+    wrong = mismatch(target, {"sha256": digest}) if target.is_file() else ""
+    if target.is_file() and not wrong:
+        return target
+    try:
+        return download(base_url + FILES[name], target, sha256_prefix=digest, **options)
+    except EffnetError as error:
+        there = f" The file that lies there now is not it ({wrong})." if wrong else ""
+        raise EffnetError(
+            f"{error}\nWithout a network, put {FILES[name]} (from {base_url}) into "
+            f"{relative(target.parent)}/.{there}"
+        ) from None

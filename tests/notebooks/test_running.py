@@ -1,0 +1,253 @@
+"""The notebooks as people run them: `make reproduce`, `make run`, papermill from two places."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image
+
+from effnet.paths import REPORTS, ROOT
+
+SMOKE = REPORTS / "smoke"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+NAMES = [path.stem for path in NOTEBOOKS]
+
+
+def command(*words, cwd=ROOT, timeout=600):
+    """Run as in a terminal with the environment's programs on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path}
+    return subprocess.run(
+        words, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=environment
+    )
+
+
+def make(*words):
+    return command("make", "--no-print-directory", *words)
+
+
+@pytest.fixture(scope="module")
+def reproduced():
+    """The smoke profile, reproduced by the command of the README."""
+    result = make("reproduce", "PROFILE=smoke")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+def test_conventions(path):
+    """What a reader and papermill rely on (opening, parameters, short cells, closing)."""
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert notebook.cells[0].cell_type == "markdown"
+    for word in ("Thesis", "claim", "cost", "need"):
+        assert word in notebook.cells[0].source, word
+    assert "parameters" in code[0].metadata.tags
+    assert "Session.open(globals()" in code[1].source
+    assert code[-1].source.strip().endswith("session.claims()")
+    assert 10 <= len(code) <= 30
+    for cell in code[1:]:
+        assert len(cell.source.splitlines()) <= 16, cell.source
+        assert not re.search(r"^\s*(class|def) ", cell.source, re.M), cell.source
+        saved = re.findall(r'session\.save\(.*"(fig\d\d)"', cell.source)
+        assert set(saved) <= set(cell.metadata.get("tags", [])), cell.source
+    for cell in code:
+        assert not cell.outputs and cell.execution_count is None
+
+
+def test_names_and_order():
+    assert NAMES == [
+        "00_architecture",
+        "01_dataset_eda",
+        "02_augmentations",
+        "03_train_pretrained",
+        "04_train_scratch",
+        "05_prediction_matrix",
+    ]
+
+
+def test_reproduce_runs_everything(reproduced):
+    for name in NAMES:
+        executed = nbformat.read(SMOKE / "notebooks" / f"{name}.ipynb", as_version=4)
+        outputs = [o for c in executed.cells if c.cell_type == "code" for o in c.outputs]
+        assert not [o for o in outputs if o.output_type == "error"]
+        assert any("image/png" in o.get("data", {}) for o in outputs), "no figure is shown"
+    assert (SMOKE / "index.html").exists()
+    assert re.search(r"done in \d+ s: open reports/smoke/index.html", reproduced.stdout)
+
+
+def test_every_figure_is_there_with_what_made_it(reproduced):
+    for number in range(1, 35):
+        for suffix in ("png", "svg", "json"):
+            assert (SMOKE / "figures" / f"fig{number:02d}.{suffix}").stat().st_size > 200
+        record = json.loads((SMOKE / "figures" / f"fig{number:02d}.json").read_text())
+        assert record["notebook"] in NAMES and record["demo"] is True
+        assert len(record["data_hash"]) == 64 and record["commit"] and record["caption"]
+    matrix = json.loads((SMOKE / "figures" / "fig34.json").read_text())
+    grid = json.loads((SMOKE / "grid.json").read_text())
+    assert matrix["runs"] == sorted(entry["trial_id"] for entry in grid)
+
+
+def test_unchanged_things_are_not_done_again(reproduced):
+    result = make("-n", "reproduce", "PROFILE=smoke")
+    assert "effnet.report.runner" not in result.stdout and "effnet.grid" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("touched", "rerun"),
+    [
+        ("02_augmentations", {"02_augmentations"}),
+        ("03_train_pretrained", {"03_train_pretrained", "05_prediction_matrix"}),
+    ],
+)
+def test_a_changed_notebook_runs_with_those_that_need_it(reproduced, touched, rerun):
+    path = ROOT / "notebooks" / f"{touched}.ipynb"
+    before = path.stat()
+    try:
+        os.utime(path)
+        result = make("-n", "reproduce", "PROFILE=smoke")
+    finally:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert set(re.findall(r"effnet\.report\.runner (\w+)", result.stdout)) == rerun
+    assert "effnet.grid" not in result.stdout
+
+
+def test_a_changed_hyperparameter_trains_only_its_trials(reproduced, monkeypatch, capsys):
+    from effnet.grid import train
+    from effnet.grid.profiles import Profile
+
+    profile = Profile.load("smoke")
+    profile.groups["scratch_rgb"]["grid"]["weight_decay"] = [0.01, 0.3]
+    trained = []
+
+    def note(trial, runs, name, *args, **kwargs):
+        trained.append(name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "run", note)
+    with pytest.raises(KeyboardInterrupt):
+        train.train_grid(profile)
+    assert trained == ["scratch_rgb p=0 wd=0.3"]
+    assert "6 trials, 5 done, 1 to train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("folder", [".", "notebooks"])
+def test_papermill_with_other_values(reproduced, folder, tmp_path):
+    """From the root and from notebooks/: that trial is trained and shown."""
+    source = NOTEBOOKS[3].relative_to(ROOT / folder)
+    output = tmp_path / "out.ipynb"
+    figure = SMOKE / "figures" / "fig20.json"
+    before = figure.read_bytes()
+    result = command(
+        "papermill", str(source), str(output), "-p", "profile", "smoke",
+        "-p", "dropout_rate", "0.45", "-p", "epochs", "1", cwd=ROOT / folder,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-2000:]
+    text = output.read_text()
+    assert "dropout_rate=0.45,epochs=1" in text
+    assert figure.read_bytes() == before, "an override must not change the profile's figures"
+    assert list(SMOKE.glob("custom/dropout_rate=0.45,epochs=1/figures/run_03.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("-p droput_rate 0.3", ["'droput_rate'", "03_train_pretrained", "dropout_rate"]),
+        ("-p epochs many", ["epochs is 'many'", "whole number"]),
+        ("-p dropout_rate 1.5", ["dropout_rate is 1.5", "0.0 to 0.95"]),
+        ("-p data_dir nowhere", ["nowhere"]),
+        ("-p weights lost.pth", ["lost.pth", "no file"]),
+        ("-p tracker wandb", ["tracker", "wandb"]),
+        ("-p profile huge", ["profile is 'huge'", "demo"]),
+    ],
+)
+def test_make_run_refuses_before_a_kernel_starts(arguments, words):
+    result = make("run", "NB=03", "PROFILE=smoke", f"ARGS={arguments}")
+    assert result.returncode != 0
+    for word in words:
+        assert word in result.stderr
+    assert "Traceback" not in result.stderr and "Kernel" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("droput_rate", "0.3", ["'droput_rate'", "allowed are"]),
+        ("initial_lr", "-1", ["initial_lr is -1"]),
+    ],
+)
+def test_plain_papermill_refuses_in_the_second_cell(name, value, words, tmp_path):
+    output = tmp_path / "out.ipynb"
+    result = command(
+        "papermill", str(NOTEBOOKS[3]), str(output), "-p", "profile", "smoke", "-p", name, value
+    )
+    assert result.returncode != 0
+    for word in words:
+        assert word in result.stderr
+    executed = nbformat.read(output, as_version=4)
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count is None for cell in code[3:]), "it went on"
+
+
+def test_a_class_folder_without_images_is_refused(tmp_path):
+    for name in ("Ant", "Bee"):
+        for split in ("train", "test"):
+            (tmp_path / split / name).mkdir(parents=True)
+            if name == "Bee":
+                Image.new("RGB", (40, 30)).save(tmp_path / split / name / "1.jpg")
+    result = make("run", "NB=03", "PROFILE=smoke", f"ARGS=-p data_dir {tmp_path}")
+    assert result.returncode != 0 and "Ant" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_another_image_folder_trains_with_one_parameter(reproduced, tmp_path):
+    """Class folders without a split: the README's example, on drawn cars."""
+    from effnet.datasets.layouts import read_annotations
+
+    drawn = ROOT / "data" / "demo_smoke"
+    for row in read_annotations(drawn).itertuples():
+        target = tmp_path / "birds" / f"kind {row.class_id}" / Path(row.path).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(drawn / row.path, target.with_stem(f"{row.split}-{target.stem}"))
+    values = f"-p data_dir {tmp_path / 'birds'} -p recipe corrected -p epochs 1"
+    result = make("run", "NB=04", "PROFILE=smoke", f"ARGS={values}")
+    assert result.returncode == 0, result.stderr[-2000:]
+    executed = ROOT / re.search(r"04_train_scratch: \d+ s, (.+)", result.stdout).group(1)
+    text = executed.read_text()
+    assert '"output_type": "error"' not in text
+    runs = [json.loads(p.read_text()) for p in SMOKE.glob("runs/*/trial.json")]
+    # A run is known by its content, not its place: an earlier test session may have trained it.
+    own = [r for r in runs if r["trial"]["recipe"] == "corrected" and r["trial"]["epochs"] == 1]
+    assert own and all(r["trial"]["validation"] == "holdout" for r in own)
+
+
+def test_a_failing_notebook_says_where_and_how_to_go_on(reproduced, monkeypatch):
+    from effnet.errors import EffnetError
+    from effnet.report import runner
+
+    broken = nbformat.read(NOTEBOOKS[2], as_version=4)
+    broken.cells[8:] = [nbformat.v4.new_code_cell("print('so far')\n1 / 0")]
+    path = ROOT / "notebooks" / "99_broken.ipynb"
+    try:
+        nbformat.write(broken, path)
+        with pytest.raises(EffnetError) as error:
+            runner.run_notebook("99", "smoke", image_size=64)
+    finally:
+        path.unlink()
+    for word in ("99_broken.ipynb", "cell", "ZeroDivisionError", "make run NB=99 PROFILE=smoke"):
+        assert word in str(error.value)
+    kept = next(SMOKE.glob("custom/*/notebooks/99_broken.failed.ipynb"))
+    assert "so far" in kept.read_text()
+    kept.unlink()
+
+
+def test_make_alone_lists_the_targets():
+    result = make()
+    for target in ("env", "reproduce", "test", "lab", "run", "clean"):
+        assert re.search(rf"^  make {target} +\w", result.stdout, re.M), target

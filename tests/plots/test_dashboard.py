@@ -1,0 +1,50 @@
+"""The dashboard's table of runs and of their files."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fake_runs import fake_run
+from figure_checks import SOURCE, rows_of, texts
+
+from effnet import thesis
+from effnet.plots import dashboard, listing
+from effnet.runs import load_runs
+
+PUBLISHED = listing.published_settings(thesis.published_runs(), thesis.grid())
+CELLS = (thesis.heatmaps(), thesis.heatmaps(colour=True))
+
+
+def test_run_table_has_every_state_and_the_last_values(tmp_path):
+    fake_run(tmp_path, "done", "pretrained", 0.8)
+    failed = fake_run(tmp_path, "failed", "scratch_rgb", state="failed")
+    (failed / "metrics.csv").unlink()
+    table = dashboard.run_table(load_runs(tmp_path)).set_index("name")
+    run = load_runs(tmp_path, ("finished",)).iloc[0]
+    rows = rows_of(run)
+    assert table.loc["done", "train_acc_last"] == rows[-1]["train_acc_batch_mean"]
+    assert table.loc["done", "val_acc_max"] == pytest.approx(0.8)
+    assert table.loc["failed", "state"] == "failed"
+    assert pd.isna(table.loc["failed", "val_acc_max"])
+    shown = texts(dashboard.run_table_figure(table.reset_index(), SOURCE))
+    assert "failed" in shown and "0.800" in shown and "–" in shown
+
+
+def test_published_dashboard_has_the_thesiss_16_rows():
+    table = dashboard.published_table(thesis.published_runs())
+    assert len(table) == 16 and (table["state"] == "RUNNING").sum() == 1
+
+
+def test_artifacts_are_the_files_of_the_folder(demo):
+    run = demo.iloc[0]
+    files = dashboard.artifacts(run).set_index("name")
+    assert set(files.index) == {path.name for path in Path(run["path"]).iterdir()}
+    assert files.loc["best.ckpt", "size"] == (Path(run["path"]) / "best.ckpt").stat().st_size
+    assert (files["what"] != "").all()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(48, "48s"), (125, "2min 05s"), (22080, "6h 08min"), (None, "–")]
+)
+def test_durations(seconds, text):
+    assert dashboard.duration(seconds) == text

@@ -1,0 +1,84 @@
+"""Figures of runs: every one legible on every size of report, and what seeds add."""
+
+import json
+
+import pandas as pd
+import pytest
+from fake_runs import fake_run
+from figure_checks import SOURCE, assert_legible, rows_of, texts
+
+from effnet import thesis
+from effnet.plots import answers, comparison, curves, dashboard, groups, heatmaps, listing
+from effnet.plots import predictions as pictures
+from effnet.runs import load_runs
+
+PUBLISHED = listing.published_settings(thesis.published_runs(), thesis.grid())
+CELLS = (thesis.heatmaps(), thesis.heatmaps(colour=True))
+
+
+def every_figure(runs, data_dir):
+    """All makers of this file's modules on one table of runs."""
+    best, frozen = (groups.best_of(runs, g) for g in ("scratch_gray", "pretrained_frozen"))
+    unnamed = [groups.published_run(PUBLISHED, f"unnamed, figure {n}") for n in (15, 25)]
+    yield curves.schedule(runs, SOURCE, PUBLISHED)
+    for group in groups.GRID:
+        yield curves.best_of_group(runs, group, SOURCE, PUBLISHED)
+    yield curves.four_charts(best, "charts", SOURCE, unnamed[0], "scratch_gray")
+    yield curves.four_charts(frozen, "frozen", SOURCE, unnamed[1], "pretrained_frozen")
+    yield comparison.side_by_side(runs, ("scratch_rgb", "scratch_gray"), SOURCE)
+    yield comparison.side_by_side(runs, ("scratch_rgb", "pretrained"), SOURCE)
+    for figure in heatmaps.FIGURES:
+        yield heatmaps.regularisation_figure(runs, figure, SOURCE, *CELLS)
+    yield dashboard.run_table_figure(dashboard.run_table(runs), SOURCE)
+    one = groups.best_of(runs, "all")
+    yield dashboard.artifacts_figure(dashboard.artifacts(one), one, SOURCE)
+    given = answers.answers(runs)
+    matrix = answers.correct(given)
+    names = ["AM General Hummer SUV 2000", "Chevrolet Silverado 1500 Extended Cab 2012"] * 98
+    annotations = pd.DataFrame({"class_id": range(196), "class_name": names})
+    yield pictures.matrix_figure(matrix, runs, SOURCE)
+    yield pictures.shares_figure(matrix, runs, SOURCE, thesis.prediction_matrix_runs())
+    yield pictures.agreement_figure(matrix, runs, SOURCE)
+    yield pictures.classes_figure(answers.hardest_classes(given, annotations), SOURCE)
+    yield pictures.images_figure(answers.hardest_images(given, annotations), data_dir, SOURCE)
+
+
+@pytest.mark.parametrize("report", ["demo", "whole_grid"])
+def test_every_figure_is_legible_and_names_its_data(report, request, tmp_path):
+    for figure in every_figure(request.getfixturevalue(report), tmp_path):
+        assert SOURCE in texts(figure)
+        assert_legible(figure)
+
+
+def test_every_figure_without_any_run_says_so(tmp_path):
+    figures = list(every_figure(load_runs(tmp_path), tmp_path))
+    assert len(figures) == 23
+    for figure in figures:
+        assert "no finished run" in texts(figure).lower() or "no runs" in texts(figure).lower()
+        assert_legible(figure)
+
+
+# -- seeds
+
+
+def test_spread_counts_other_seeds_of_one_setting_only(seeds, demo, tmp_path):
+    settings, width = groups.seed_spread(seeds)
+    assert settings == 1 and width == pytest.approx(0.03)
+    assert groups.seed_spread(demo)[0] == 0
+    assert "unknown" in groups.spread_note(demo)
+    twin = fake_run(tmp_path, "a", "pretrained", 0.80)
+    record = json.loads((twin / "trial.json").read_text())
+    other = fake_run(tmp_path, "b", "pretrained", 0.70)  # the same trial by other code
+    assert record["trial"] == json.loads((other / "trial.json").read_text())["trial"]
+    assert groups.seed_spread(load_runs(tmp_path))[0] == 0
+
+
+def test_curves_shade_the_range_of_the_seeds(seeds):
+    figure = curves.best_of_group(seeds, "pretrained", SOURCE)
+    band = figure.axes[2].collections[0].get_paths()[0].vertices
+    runs = [rows_of(run) for _, run in seeds[seeds["name"] != "b"].iterrows()]
+    last = [rows[-1]["val_acc_batch_mean"] for rows in runs]
+    at_end = band[band[:, 0] == len(runs[0]) - 1][:, 1]
+    assert at_end.min() == pytest.approx(min(last)) and at_end.max() == pytest.approx(max(last))
+    assert "3 seeds" in texts(figure)
+    assert_legible(figure)

@@ -1,0 +1,197 @@
+"""The report: one self-contained page whose links, images and anchors all exist.
+
+The last tests drive a headless Chromium and are skipped where there is none.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from browser import CHROMIUM, probe
+from fake_runs import fake_profile_json, fake_run
+from report_site import MISSING, Page, broken_links, make_site
+
+from effnet import thesis
+from effnet.errors import EffnetError
+from effnet.report import page
+from effnet.report.content import short
+from effnet.report.notebooks import export_notebooks, formulas
+from effnet.report.page import build_report
+from effnet.runs import load_runs
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    return make_site(tmp_path_factory.mktemp("reports") / "demo")
+
+
+def test_the_page_is_one_file(site):
+    page = Page(site / "index.html")
+    assert page.sources and all(s.startswith("data:") for s in page.sources)
+    text = (site / "index.html").read_text()
+    assert not re.search(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", text)
+    assert text.count("data:image/") == 33  # 32 figures and one that the thesis does not have
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_every_link_leads_somewhere(site):
+    assert len(Page(site / "index.html").links) > 200
+    assert broken_links(site / "index.html") == []
+    for path in [*site.glob("runs/*/index.html"), *site.glob("notebooks/*.html")]:
+        assert broken_links(path) == []
+        assert all(s.startswith("data:") for s in Page(path).sources)
+
+
+def test_figures_are_shown_or_listed_as_missing(site):
+    text = (site / "index.html").read_text()
+    for figure in thesis.figures()["figure"]:
+        card = text.split(f'<figure id="{figure}"')[1].split("</figure>")[0]
+        assert ("Missing. Notebook" in card) == (figure in MISSING)
+        assert ("How it was made" in card) == (figure not in MISSING)
+    assert "32 of 34" in text
+
+
+def test_a_figure_has_its_provenance_claims_and_cell(site):
+    card = (site / "index.html").read_text().split('<figure id="fig20"')[1].split("</figure>")[0]
+    assert 'href="notebooks/03_train_pretrained.html#cell-id=fig20"' in card
+    assert card.count('href="#run-') == 6 and "1 more" in card
+    assert 'href="#C071"' in card and "needs real data" in card and "thesis" in card
+    assert "A &lt;b&gt;caption&lt;/b&gt; &amp; more" in card
+    other = (site / "index.html").read_text().split('<figure id="fig30"')[1].split("</figure>")[0]
+    assert "not executed in this report" in other
+
+
+def test_all_claims_and_counts_are_shown(site):
+    page, text = Page(site / "index.html"), (site / "index.html").read_text()
+    claims = pd.read_csv(site / "claims.csv", keep_default_na=False)
+    assert set(claims["id"]) <= set(page.ids) and len(claims) == 139
+    for verdict, count in claims["verdict"].value_counts().items():
+        kind = verdict.replace(" ", "-")
+        button = text.split(f'data-kind="{kind}"')[1].split("</button>")[0]
+        assert f">{count}</span>" in button and verdict in button
+
+
+def test_demo_results_are_called_so(site):
+    text = (site / "index.html").read_text()
+    assert "<strong>Demo results.</strong>" in text
+    cards = text.split("<figure ")[1:]
+    marked = {c.split('"')[1] for c in cards if 'class="demo-mark"' in c.split("</figure>")[0]}
+    assert {"fig20", "fig34"} <= marked and not marked & {"fig01", "fig05", "fig10", "fig17"}
+    assert "> **Demo results.**" in (site / "report.md").read_text()
+
+
+def test_real_results_are_not_called_demo(site, tmp_path, monkeypatch):
+    claims = pd.read_csv(site / "claims.csv", dtype=str, keep_default_na=False)
+    monkeypatch.setattr(page, "write_claims", lambda reports: claims.assign(found=""))
+    reports = tmp_path / "thesis"
+    shutil.copytree(site, reports)
+    for path in reports.glob("*/*.json"):
+        path.write_text(path.read_text().replace('"demo": true', '"demo": false'))
+    fake_profile_json(reports, "Stanford Cars", 16_185, 196, complete=True)
+    text = build_report(reports).read_text()
+    assert "Demo results" not in text and "Demo data" not in text
+    assert "Not the whole of Stanford Cars" not in text
+    fake_profile_json(reports, "Stanford Cars", 6_509, 196)
+    assert "Not the whole of Stanford Cars" in build_report(reports).read_text()
+
+
+def test_the_run_table_leads_to_a_page_per_run(site):
+    runs = load_runs(site)
+    text = (site / "index.html").read_text()
+    for run in runs.to_dict("records"):
+        assert f'href="runs/{run["trial_id"]}/index.html">{run["name"]}</a>' in text
+        page = (site / "runs" / run["trial_id"] / "index.html").read_text()
+        assert f"<h1>{run['name']}</h1>" in page and page.count("<polyline") == 4
+        assert "metrics.csv" in page and "weight_decay" in page
+
+
+def test_notebooks_are_pages_without_scripts(site):
+    path = site / "notebooks" / "03_train_pretrained.html"
+    page, text = Page(path), path.read_text()
+    assert "cell-id=fig20" in page.ids and "script" not in page.tags
+    assert text.count("<math") == 2 and "cost $5" in text
+    assert not (site / "notebooks" / "04_train_scratch.failed.html").exists()
+
+
+def test_the_markdown_report_links_to_files_that_exist(site):
+    text = (site / "report.md").read_text()
+    links = set(re.findall(r"\]\(([^)]+)\)", text))
+    assert len(links) > 40 and all((site / link).is_file() for link in links)
+    assert all(f"| {claim} |" in text for claim in thesis.claims()["id"])
+    assert "Missing: notebook 00_architecture" in text
+    rows = [line for line in text.splitlines() if line.startswith("| C")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {9}
+
+
+def test_a_profile_without_runs_still_has_a_report(tmp_path):
+    (tmp_path / "empty").mkdir()
+    text = build_report(tmp_path / "empty").read_text()
+    assert "0 of 34" in text and "No runs yet" in text
+    assert broken_links(tmp_path / "empty" / "index.html") == []
+
+
+def test_unfinished_runs_are_listed(tmp_path, monkeypatch, site):
+    claims = pd.read_csv(site / "claims.csv", dtype=str, keep_default_na=False)
+    monkeypatch.setattr(page, "write_claims", lambda reports: claims)
+    folder = fake_run(tmp_path / "demo", "<i>half</i>", state="interrupted")
+    for name in ("metrics.csv", "summary.json", "predictions_val.csv"):
+        (folder / name).unlink()
+    text = build_report(tmp_path / "demo").read_text()
+    assert "interrupted" in text and "&lt;i&gt;half&lt;/i&gt;" in text
+    assert broken_links(folder / "index.html") == []
+
+
+def test_bad_input_is_named(tmp_path):
+    with pytest.raises(EffnetError, match="nowhere is no folder"):
+        build_report(tmp_path / "nowhere")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "03_x.ipynb").write_text("{not json")
+    with pytest.raises(EffnetError, match="03_x.ipynb is not a readable notebook"):
+        export_notebooks(tmp_path)
+
+
+def test_the_command_says_what_it_wrote(tmp_path, monkeypatch, capsys, site):
+    claims = pd.read_csv(site / "claims.csv", dtype=str, keep_default_na=False)
+    monkeypatch.setattr(page, "write_claims", lambda reports: claims)
+    (tmp_path / "demo").mkdir()
+    page.main([str(tmp_path / "demo")])
+    assert "index.html" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "value, shown",
+    [("0.9031956791877748", "0.9032"), ("0.72;0.73", "0.72; 0.73"), ("mean", "mean")]
+    + [("76.1;0.123456", "76.1; 0.1235"), ("4258624", "4258624")],
+)
+def test_short(value, shown):
+    assert short(value) == shown
+
+
+def test_formulas():
+    assert formulas("<p>$a &lt; b$</p>").count("<math") == 1
+    assert 'display="block"' in formulas("<p>$$x$$</p>")
+    for text in ("costs $5 and $6", "<code>$a$</code>", "<pre>$$a$$</pre>", r"<p>\$a\$</p>"):
+        assert formulas(text) == text
+    assert formulas(r"$\left( x$") == r"$\left( x$"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+@pytest.mark.parametrize("width, dark", [(360, False), (360, True), (1280, False)])
+def test_the_page_in_a_browser(site, tmp_path, width, dark):
+    seen = probe(site / "index.html", width, tmp_path, dark)
+    assert seen["width"] == width
+    assert seen["problems"] == [] and seen["unseen"] == 0 and seen["images"] >= 33
+    assert seen["wide"] == [] and seen["scroll"] <= width
+    assert seen["all"] == seen["revealed"] == 139
+    assert seen["differing"] == [2, 2] and 0 < seen["found"] < 10
+    assert seen["opened"] and seen["closed"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+def test_run_and_notebook_pages_in_a_browser(site, tmp_path):
+    for file in (next(site.glob("runs/*/index.html")), next(site.glob("notebooks/*.html"))):
+        seen = probe(file, 360, tmp_path)
+        assert seen["problems"] == [] and seen["unseen"] == 0
+        assert seen["wide"] == [] and seen["scroll"] <= 360
