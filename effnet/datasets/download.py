@@ -1,4 +1,8 @@
-"""One file over HTTP: resumed where it broke off, verified, and only then given its name."""
+"""One file over HTTP: resumed where it broke off, verified, and only then given its name.
+
+pooch verifies too, but begins a broken transfer anew, each time from its first byte (shown in
+`tests/datasets/test_download.py`).
+"""
 
 import contextlib
 import errno
@@ -57,8 +61,8 @@ def download(
     target = Path(target)
     if urlsplit(url).scheme not in ("http", "https"):
         raise EffnetError(f"{shown(url)}: only http and https can be downloaded.")
-    wanted = {"sha256": sha256_prefix, "md5": md5}
-    wanted = {name: value.lower() for name, value in wanted.items() if value}
+    given = {"sha256": sha256_prefix, "md5": md5}
+    wanted = {name: value.lower() for name, value in given.items() if value}
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -115,8 +119,8 @@ def _fetch(
         before = part.stat().st_size if part.exists() else 0
         try:
             with _open(url, part, before, timeout, validator) as response:
-                validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
-                validator = "" if not validator or validator.startswith("W/") else validator
+                tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
+                validator = "" if not tag or tag.startswith("W/") else tag
                 _receive(response, part, before, progress, timeout)
             return
         except (_Again, http.client.HTTPException, urllib.error.URLError, OSError) as error:
@@ -151,8 +155,8 @@ def _open(
                 part.unlink()
                 raise _Again("the part on disk is longer than the file") from None
             if error.code in (408, 429) or error.code >= 500:
-                wait = error.headers.get("Retry-After", "")
-                wait = float(wait) if wait.isdigit() else 0.0
+                after = error.headers.get("Retry-After", "")
+                wait = float(after) if after.isdigit() else 0.0
                 raise _Again(f"HTTP {error.code} {error.reason}", wait) from None
             raise EffnetError(
                 f"{shown(url)}: HTTP {error.code} {error.reason}. The file is not served there "

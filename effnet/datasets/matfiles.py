@@ -1,7 +1,8 @@
 """MATLAB files of Stanford Cars, read so that a damaged one is refused and never misread.
 
-scipy reads such files too, but a flipped bit in one can end the whole process there (a bus error),
-and it never reaches the checksums. The few types that annotations need take the lines below.
+scipy reads such files too, but one flipped bit can end the whole process there (a segmentation
+fault, shown in `tests/datasets/test_fuzz_readers.py`). The few types that annotations need take the
+lines below.
 The format: "MAT-File Format", The MathWorks, level 5.
 """
 

@@ -5,6 +5,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pooch
 import pytest
 
 from effnet.datasets.download import download, shown
@@ -122,6 +123,15 @@ def test_a_cut_connection_is_resumed_where_it_broke(url, server, tmp_path):
     target = get(url("/cut"), tmp_path / "file.bin", md5=MD5)
     assert target.read_bytes() == BODY
     assert [entry[1] for entry in server.log] == [None, "bytes=200000-", "bytes=400000-"]
+
+
+def test_pooch_begins_a_cut_connection_anew(url, server, tmp_path):
+    """Why `download` is our own: of a file that breaks off, pooch keeps nothing."""
+    fetcher = pooch.create(tmp_path, url("/"), registry={"cut": f"md5:{MD5}"}, retry_if_failed=3)
+    pooch.get_logger().disabled = True
+    with pytest.raises(Exception, match="200000"):
+        fetcher.fetch("cut")
+    assert [entry[1] for entry in server.log] == [None] * 4 and left(tmp_path) == []
 
 
 def test_a_part_of_an_earlier_call_is_resumed(url, server, tmp_path):

@@ -8,6 +8,8 @@ value into another. The dataset's own .mat files are compressed and carry checks
 import gzip
 import io
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -126,6 +128,23 @@ def test_a_size_that_is_not_the_content_s_is_refused(tmp_path):
     (tmp_path / "bad.mat").write_bytes(content)
     with pytest.raises(EffnetError, match="wrong length"):
         matfiles.read_mat(tmp_path / "bad.mat")
+
+
+def test_a_flipped_bit_ends_scipy_s_process_and_is_refused_here(tmp_path):
+    """Why `matfiles` reads these files itself. Which bit it is depends on scipy's version."""
+    path = tmp_path / "a.mat"
+    make.save_mat(path, [(i, f"{i:05d}.jpg") for i in range(3)], ["class", "fname"], compress=False)
+    good = path.read_bytes()
+    code = "import sys; from scipy.io import loadmat; loadmat(sys.argv[1])"
+    for position in range(240, len(good), 4):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 8]) + good[position + 1 :])
+        command = [sys.executable, "-c", code, str(path)]
+        if subprocess.run(command, stderr=subprocess.DEVNULL).returncode < 0:
+            break
+    else:
+        pytest.fail("scipy survived every flipped bit: does the kit still need its own reader?")
+    with pytest.raises(EffnetError, match="not a readable MATLAB file"):
+        matfiles.read_mat(path)
 
 
 def test_a_decompression_bomb_and_deep_nesting_are_refused(tmp_path, monkeypatch):

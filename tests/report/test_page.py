@@ -15,6 +15,7 @@ from report_site import MISSING, Page, broken_links, make_site
 
 from effnet import thesis
 from effnet.errors import EffnetError
+from effnet.report import __main__ as command
 from effnet.report import page
 from effnet.report.content import short
 from effnet.report.notebooks import export_notebooks, formulas
@@ -156,7 +157,7 @@ def test_the_command_says_what_it_wrote(tmp_path, monkeypatch, capsys, site):
     claims = pd.read_csv(site / "claims.csv", dtype=str, keep_default_na=False)
     monkeypatch.setattr(page, "write_claims", lambda reports: claims)
     (tmp_path / "demo").mkdir()
-    page.main([str(tmp_path / "demo")])
+    command.main([str(tmp_path / "demo")])
     assert "index.html" in capsys.readouterr().out
 
 

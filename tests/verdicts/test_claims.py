@@ -11,6 +11,7 @@ from fake_thesis import fake_thesis
 from effnet import augment, loss, model, thesis
 from effnet.errors import EffnetError
 from effnet.runs import load_runs
+from effnet.verdicts import __main__ as command
 from effnet.verdicts import (
     claims,
     dataset,
@@ -327,7 +328,7 @@ def test_grid_json_limits_the_runs(real, tmp_path):
 
 
 def test_the_command_prints_every_claim(demo, capsys):
-    claims.main([str(demo)])
+    command.main([str(demo)])
     printed = capsys.readouterr().out
     assert all(claim in printed for claim in EXPECTED)
     assert "139  claims" in printed and "✓ C048  reproduced" in printed

@@ -1,0 +1,47 @@
+"""What a trial needs and the kit can make is made before training, which knows nothing of it."""
+
+import inspect
+
+import pytest
+
+import effnet
+from effnet import Trial, train
+from effnet.demo import folder, inputs
+from effnet.errors import EffnetError
+from effnet.training.record import read_status
+
+SMALL = {"recipe": "thesis", "image_size": 32, "batch_size": 10, "epochs": 1}
+
+
+def test_one_line_draws_the_images_and_trains(tmp_path, monkeypatch):
+    monkeypatch.setitem(folder.DRAWN, tmp_path / "drawn", "smoke")
+    trial = Trial(data_dir=str(tmp_path / "drawn"), **SMALL)
+    with pytest.raises(EffnetError, match="drawn"):
+        train.run(trial, tmp_path / "runs")
+    run = effnet.run(trial, tmp_path / "runs")
+    assert read_status(run)["state"] == "finished"
+    assert train.run(trial, tmp_path / "runs") == run  # now the images are there
+
+
+def test_other_folders_are_left_alone(tmp_path):
+    with pytest.raises(EffnetError, match="nothing"):
+        effnet.run(Trial(data_dir=str(tmp_path / "nothing"), **SMALL), tmp_path / "runs")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_the_demos_checkpoint_is_handed_in(tmp_path, monkeypatch):
+    data_dir = folder.make_demo(tmp_path / "smoke", size="smoke")
+    trial = Trial(data_dir=str(data_dir), weights="demo", **SMALL)
+    with pytest.raises(EffnetError, match=r"effnet\.run\(trial\)"):
+        train.run(trial, tmp_path / "runs")
+    given = {}
+    monkeypatch.setattr(inputs, "demo_checkpoint", lambda trial: tmp_path / "demo.pth")
+    monkeypatch.setattr(train, "run", lambda trial, runs, **options: given.update(options))
+    effnet.run(trial, tmp_path / "runs")
+    assert given["checkpoint"] == tmp_path / "demo.pth"
+    assert given["data"].data_dir == data_dir
+
+
+def test_it_is_called_as_training_is():
+    assert inspect.signature(effnet.run) == inspect.signature(train.run)
+    assert effnet.run.__doc__ == train.run.__doc__
