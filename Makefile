@@ -25,8 +25,8 @@ SETTINGS := effnet/grid/profiles/$(PROFILE).yaml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env reproduce grid report claims test lint lab run data check-data weights bench \
-        clean clean-cache
+.PHONY: help env reproduce grid report claims test lab run data check-data weights bench \
+        lint lint-format lint-rules lint-outputs lint-imports lint-types clean clean-cache
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,10 +102,23 @@ test: $(READY) ## the test suite
 bench: $(READY) ## speed beside the thesis's way, timm and torchvision (an hour on 2 cores)
 	@$(PY) benchmarks/bench.py $(ARGS)
 
-lint: $(READY) ## formatting, lint, and notebooks without outputs
+# Each is a hook of .pre-commit-config.yaml too.
+lint: lint-format lint-rules lint-outputs lint-imports lint-types ## format, rules, imports, types, notebooks
+
+lint-format: $(READY)
 	@$(ENV)/bin/ruff format --check .
+
+lint-rules: $(READY)
 	@$(ENV)/bin/ruff check .
+
+lint-outputs: $(READY)
 	@$(ENV)/bin/nbstripout --keep-id --verify notebooks/*.ipynb
+
+lint-imports: $(READY)
+	@$(ENV)/bin/lint-imports
+
+lint-types: $(READY)
+	@$(ENV)/bin/mypy
 
 clean: ## remove the profile's reports and runs (PROFILE=demo)
 	rm -rf $(OUT)

@@ -119,15 +119,18 @@ class Augment(nn.Module):
         channels_last: memory format of the result.
     """
 
+    factor: Tensor
+    offset: Tensor
+
     def __init__(
         self, mean: tuple[float, ...], std: tuple[float, ...], channels_last: bool = True
     ) -> None:
         super().__init__()
-        mean, std = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
+        average, deviation = (torch.tensor(v, dtype=torch.float64) for v in (mean, std))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # (x / 255 - mean) / std as one multiplication and one addition.
-        self.register_buffer("factor", (1 / (255 * std)).float(), persistent=False)
-        self.register_buffer("offset", (-mean / std).float(), persistent=False)
+        self.register_buffer("factor", (1 / (255 * deviation)).float(), persistent=False)
+        self.register_buffer("offset", (-average / deviation).float(), persistent=False)
 
     def forward(
         self, images: Tensor, train: bool, generator: torch.Generator | None = None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from effnet.model import STAGES, EfficientNet
+from effnet.model import STAGES, EfficientNet, MBConv
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -59,7 +59,7 @@ def block_shapes(model: EfficientNet, image_size: int | tuple[int, int]) -> pd.D
 
         return hook
 
-    layers = {"_conv_stem": model._conv_stem}
+    layers: dict[str, nn.Module] = {"_conv_stem": model._conv_stem}
     layers |= {f"_blocks.{i}": block for i, block in enumerate(model._blocks)}
     layers |= {"_conv_head": model._conv_head, "_fc": model._fc}
     handles = [layer.register_forward_hook(record(name)) for name, layer in layers.items()]
@@ -79,6 +79,7 @@ def block_shapes(model: EfficientNet, image_size: int | tuple[int, int]) -> pd.D
         "_fc": {"stage": 9, "operator": "FC", "kernel_size": 0, "stride": 0} | plain,
     }
     for i, block in enumerate(model._blocks):
+        assert isinstance(block, MBConv)
         described[f"_blocks.{i}"] = {
             "stage": stage_of_block[i],
             "operator": _operator(block.expand_ratio, block.kernel_size),
@@ -132,7 +133,7 @@ def _operator(expand_ratio: int, kernel_size: int) -> str:
 
 
 def _in_and_out(x: Tensor, y: Tensor) -> dict[str, int]:
-    sizes = {}
+    sizes: dict[str, int] = {}
     for side, tensor in (("in", x), ("out", y)):
         channels, height, width = (*tensor.shape[1:], 1, 1)[:3]
         sizes |= {f"{side}_channels": channels, f"{side}_height": height, f"{side}_width": width}

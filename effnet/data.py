@@ -189,16 +189,19 @@ class CarsDataModule(pl.LightningDataModule):
     def resident(self, device: torch.device | str) -> None:
         """Keep all pixels and labels on `device`; batches then come from there, uncopied."""
         self.setup()
+        assert self.dataset is not None
         images, labels = self.dataset.images, self.dataset.labels
         self.dataset = CachedImages(images.to(device), labels.to(device))
 
     @property
     def nbytes(self) -> int:
         """Bytes of all pixels: what `resident` takes of a device's memory."""
+        assert self.dataset is not None
         return self.dataset.images.nbytes
 
     def _loader(self, split: str, seed: int | None = None) -> DataLoader:
         rows = torch.tensor(self.split_rows(split)["row"].to_numpy())
+        assert self.dataset is not None
         together = self.together if seed is None else 1
         batches = EpochBatches(rows, self.batch_size * together, seed)
         # Workers would cost more than the indexing they do. The loader draws a number from its

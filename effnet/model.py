@@ -8,7 +8,7 @@ H x W pixels.
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from effnet.errors import EffnetError
 from effnet.fast import depthwise
 from effnet.fast.squeeze import excite, pool
+from effnet.zoo import LIBRARIES, build_other
 
 
 class Scale(NamedTuple):
@@ -86,6 +87,8 @@ class Conv2d(nn.Conv2d):
     TensorFlow's: as many zeros as needed, an odd one on the far side. The two differ only for
     strided convolutions of an even side, so only those pay for a padded copy.
     """
+
+    padding: tuple[int, int]
 
     def __init__(
         self,
@@ -312,7 +315,7 @@ def build_model(
     Raises:
         EffnetError: an unknown name, a value out of range, or one that does not apply.
     """
-    given = {
+    given: dict[str, Any] = {
         "drop_connect_rate": drop_connect_rate,
         "padding": padding,
         "batch_norm_momentum": batch_norm_momentum,
@@ -322,8 +325,6 @@ def build_model(
     }
     given = {key: value for key, value in given.items() if value is not None}
     if ":" in name:
-        from effnet.zoo import build_other
-
         if given:
             raise EffnetError(
                 f"{name} does not take {', '.join(given)}: only EfficientNet "
@@ -333,7 +334,7 @@ def build_model(
     if name not in SCALES:
         raise EffnetError(
             f"model name is {name!r}; allowed are {', '.join(SCALES)}, "
-            "'torchvision:<model>' and 'timm:<model>'."
+            f"{' and '.join(repr(f'{library}:<model>') for library in LIBRARIES)}."
         )
     scale = SCALES[name]
     given.setdefault("width_coefficient", scale.width_coefficient)

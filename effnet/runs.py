@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from effnet.errors import EffnetError
 
-RunLike = pd.Series | Path | str
+RunLike: TypeAlias = pd.Series | Path | str
 
 
 def load_runs(reports: Path | str, states: tuple[str, ...] | None = None) -> pd.DataFrame:
@@ -122,7 +122,8 @@ def prediction_matrix(runs: pd.DataFrame, split: str = "val") -> pd.DataFrame:
     annotation order. Raises EffnetError where the runs did not see the same images.
     """
     ordered = runs.sort_values("max_val_acc_batch_mean", ascending=False)
-    first, columns = None, {}
+    first = None
+    columns: dict[str, np.ndarray] = {}
     for _, run in ordered.iterrows():
         table = predictions(run, split)
         first = table["path"] if first is None else first

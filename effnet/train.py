@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -94,7 +95,7 @@ def identify(trial: Trial, data: CarsDataModule, checkpoint: Path | None) -> str
 
 def _check_last_batch(trial: Trial, images: int) -> None:
     """Batch norm cannot train on one image whose features have shrunk to one pixel."""
-    if images % trial.batch_size == 1 and trial.image_size <= 32:
+    if images % trial.batch_size == 1 and trial.side <= 32:
         raise EffnetError(
             f"batch_size is {trial.batch_size}: the last batch of {images} training images holds "
             f"one, and at {trial.image_size} px batch norm cannot train on one. Choose another "
@@ -106,7 +107,7 @@ def data_module(trial: Trial) -> CarsDataModule:
     """The data that a trial sees, not yet set up."""
     return CarsDataModule(
         trial.path(),
-        image_size=trial.image_size,
+        image_size=trial.side,
         in_channels=trial.in_channels,
         batch_size=trial.batch_size,
         seed=trial.seed,
@@ -139,7 +140,7 @@ def checkpoint_path(trial: Trial) -> Path | None:
 
 def make_model(trial: Trial, num_classes: int, checkpoint: Path | None) -> nn.Module:
     """The trial's network with its pretrained weights, its classifier random."""
-    own = {}
+    own: dict[str, Any] = {}
     if trial.model_name in SCALES:
         own = {
             "drop_connect_rate": trial.drop_connect_rate,
@@ -168,6 +169,7 @@ def make_model(trial: Trial, num_classes: int, checkpoint: Path | None) -> nn.Mo
 def make_classifier(trial: Trial, num_classes: int, checkpoint: Path | None) -> Classifier:
     """Model, augmentation and loss in one LightningModule, seeded by the trial."""
     torch.manual_seed(trial.seed)
+    assert trial.normalization is not None  # filled in
     mean, std = NORMALIZATIONS[trial.normalization, trial.in_channels]
     augment = Augment(mean, std, channels_last=trial.channels_last)
     classifier = Classifier(make_model(trial, num_classes, checkpoint), trial, augment)
@@ -204,10 +206,10 @@ def _train(
     if extra is not None:
         extra.log_hyperparams(trial.values())
         for row in logger.rows:
-            extra.log_metrics(row, step=row["epoch"])
+            extra.log_metrics(row, step=int(row["epoch"]))
     try:
         with on_device(trial, data, trainer.strategy.root_device):
-            if own["ended"]:  # killed between the last epoch and the predictions
+            if state and own["ended"]:  # killed between the last epoch and the predictions
                 classifier.load_state_dict(state["state_dict"])
             else:
                 with quiet_lightning(), signals_kept():

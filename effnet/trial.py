@@ -13,6 +13,7 @@ from effnet.errors import EffnetError
 from effnet.model import SCALES
 from effnet.paths import ROOT
 from effnet.recipe import RECIPES
+from effnet.zoo import LIBRARIES
 
 # Who may be told of a run, see `effnet.training.tracking`.
 TRACKERS = ("none", "tensorboard", "neptune", "mlflow")
@@ -107,11 +108,12 @@ class Trial:
     def _check_model(self) -> None:
         if self.in_channels == 2:
             raise EffnetError("in_channels is 2: allowed are 3 (RGB) and 1 (grayscale).")
-        foreign = self.model_name.partition(":")[0] in ("torchvision", "timm")
+        foreign = self.model_name.partition(":")[0] in LIBRARIES
         if self.model_name not in SCALES and not foreign:
+            others = " and ".join(f"{library}:NAME" for library in LIBRARIES)
             raise EffnetError(
-                f"model_name is {self.model_name!r}: allowed are {', '.join(SCALES)}, "
-                "torchvision:NAME and timm:NAME (for instance torchvision:resnet50)."
+                f"model_name is {self.model_name!r}: allowed are {', '.join(SCALES)}, {others} "
+                "(for instance torchvision:resnet50)."
             )
 
     def _check_weights(self) -> None:
@@ -162,6 +164,12 @@ class Trial:
         if self.weights is not None:
             return "pretrained_frozen" if self.freeze_pretrained_weights else "pretrained"
         return "scratch_rgb" if self.in_channels == 3 else "scratch_gray"
+
+    @property
+    def side(self) -> int:
+        """Pixels a side: `image_size`, filled in when the trial was made."""
+        assert self.image_size is not None
+        return self.image_size
 
     def path(self) -> Path:
         """The data folder as an absolute path."""

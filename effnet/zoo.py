@@ -1,10 +1,11 @@
 """Classifiers of torchvision and timm with our head and channels: one more word in a trial.
 
-To offer another library, add a branch to `build_other` that returns an nn.Module from images
+To offer another library, add a builder to `LIBRARIES` that returns an nn.Module from images
 (B, in_channels, H, W) to logits (B, num_classes).
 """
 
 import difflib
+from typing import Any
 
 from torch import nn
 
@@ -37,11 +38,10 @@ def build_other(
         EffnetError: unknown library or model, timm missing, or an option the model refuses.
     """
     library, _, model_name = name.partition(":")
-    builders = {"torchvision": _torchvision, "timm": _timm}
-    if library not in builders:
-        raise EffnetError(f"model name is {name!r}; the library must be torchvision or timm.")
+    if library not in LIBRARIES:
+        raise EffnetError(f"model name is {name!r}; the library must be {' or '.join(LIBRARIES)}.")
     try:
-        return builders[library](model_name, num_classes, in_channels, dropout_rate, image_size)
+        return LIBRARIES[library](model_name, num_classes, in_channels, dropout_rate, image_size)
     except EffnetError:
         raise
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
@@ -71,7 +71,7 @@ def _torchvision(
     known = models.list_models(module=models)
     if name not in known:
         raise EffnetError(f"torchvision has no classifier {name!r}; it has {', '.join(known)}.")
-    options = {"num_classes": num_classes}
+    options: dict[str, Any] = {"num_classes": num_classes}
     if dropout is not None:
         options["dropout"] = dropout
     if name in WITHOUT_AUXILIARY:
@@ -86,6 +86,7 @@ def _torchvision(
 
 
 def _replace_stem(model: nn.Module, in_channels: int) -> None:
+    stem: Any  # a convolution's sizes: to torch's stubs tuples of any length
     name, stem = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     parent, _, attribute = name.rpartition(".")
     replacement = nn.Conv2d(
@@ -118,10 +119,14 @@ def _timm(
             + (f"it has {', '.join(near)}, and " if near else "it has ")
             + f"{len(known)} models in all: timm.list_models() names them."
         )
-    options: dict[str, int | float] = {"num_classes": num_classes, "in_chans": in_channels}
+    options: dict[str, Any] = {"num_classes": num_classes, "in_chans": in_channels}
     if dropout is not None:
         options["drop_rate"] = dropout
     published = timm.get_pretrained_cfg(name)
     if image_size is not None and published is not None and published.fixed_input_size:
         options["img_size"] = image_size
     return timm.create_model(name, pretrained=False, **options)
+
+
+# First word of a model's name -> who builds it.
+LIBRARIES = {"torchvision": _torchvision, "timm": _timm}

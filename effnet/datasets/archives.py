@@ -1,6 +1,5 @@
 """Archives of a dataset, unpacked once, safely, to a folder that is whole or absent."""
 
-import contextlib
 import gzip
 import lzma
 import os
@@ -12,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Any
 
 from effnet.errors import EffnetError
 
@@ -127,7 +126,7 @@ def _inside(archive: Path, name: str) -> Path:
     return Path(*parts)
 
 
-Member = tuple[str, bool, Callable[[], contextlib.AbstractContextManager[IO[bytes]]]]
+Member = tuple[str, bool, Callable[..., Any]]
 
 
 def _zip_members(archive: Path) -> Iterator[Member]:

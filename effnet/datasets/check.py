@@ -68,7 +68,7 @@ def is_stanford_cars(dataset: Dataset) -> bool:
     return dataset.class_names == stanford.official_names() != []
 
 
-def _row(table: pd.DataFrame, i: int, level: str, kind: str, detail: str) -> tuple:
+def _row(table: pd.DataFrame, i: int | np.integer, level: str, kind: str, detail: str) -> tuple:
     row = table.iloc[i]
     return level, kind, row["split"], row["class_name"], row["path"], detail
 

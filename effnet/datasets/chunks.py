@@ -29,7 +29,7 @@ class Chunk(NamedTuple):
     """Some consecutive images: how many, the file that says they are done, `images.load_chunk`'s
     argument."""
 
-    count: int
+    count: int  # type: ignore[assignment]
     marker: Path
     job: dict[str, Any]
 

@@ -75,8 +75,8 @@ def fetch(target: Path, source: str = "auto", urls: dict[str, str] | None = None
             if name != "none" and _images_from(name, target):
                 break
         dataset = survey(target)
-    if dataset is None and _image_base(target):
-        _small_files(_image_base(target), urls or URLS)
+    if dataset is None and (base := _image_base(target)):
+        _small_files(base, urls or URLS)
         dataset = survey(target)
     if dataset is None:
         print("\n" + BY_HAND.format(target=relative(target)))

@@ -77,7 +77,7 @@ def find_csv(base: Path) -> Path | None:
     if len(usual) != 1 and len(fitting) > 1:
         names = ", ".join(file.name for file in fitting)
         raise EffnetError(f"{base}: several CSVs list images ({names}); give one as data_dir.")
-    return (usual or fitting or [None])[0]
+    return next(iter(usual or fitting), None)
 
 
 def read_csv(file: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -98,18 +98,18 @@ def read_csv(file: Path) -> tuple[pd.DataFrame, list[str]]:
     paths = [str(path) for path in stanford.check_paths(file, np.array(columns["path"], object))]
     labels = columns["label"]
     if "split" in columns:
-        splits = [split_of(value) for value in columns["split"]]
-        if None in splits:
-            row = splits.index(None)
+        found = [split_of(value) for value in columns["split"]]
+        if None in found:
+            row = found.index(None)
             raise EffnetError(
                 f"{file}: 'split' of line {row + 2} is {columns['split'][row]!r}; "
                 "allowed are train, test and val."
             )
-        splits = settle_splits(file, splits)
+        splits = settle_splits(file, [split for split in found if split])
     else:
         splits = split_by_name(paths, labels)
-    ids = columns.get("class_id")
-    ids = None if ids is None else stanford.numbers(file, "class_id", np.array(ids, object))
+    given = columns.get("class_id")
+    ids = None if given is None else stanford.numbers(file, "class_id", np.array(given, object))
     return _table(
         file,
         paths,

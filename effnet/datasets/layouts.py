@@ -56,6 +56,12 @@ def _file(*names: str) -> dict[str, Callable[[Path], object]]:
     return {" or ".join(names): lambda base: any(stanford.find(base, name) for name in names)}
 
 
+def _read_csv(base: Path) -> tuple[pd.DataFrame, list[str]]:
+    file = folders.find_csv(base)
+    assert file
+    return folders.read_csv(file)
+
+
 LAYOUTS = (
     Layout(
         "Stanford Cars as torchvision reads it, or nested as on Kaggle",
@@ -76,7 +82,7 @@ LAYOUTS = (
     Layout(
         "a CSV of images",
         {"a .csv with the columns path, label and, optionally, split": folders.find_csv},
-        lambda base: folders.read_csv(folders.find_csv(base)),
+        _read_csv,
     ),
     Layout(
         "class folders with a split",
@@ -158,11 +164,11 @@ def _read(root: Path, asked: str, work_dir: Path | None = None) -> Dataset:
                 prefix = base.relative_to(root)
                 table["path"] = [(prefix / path).as_posix() for path in table["path"]]
                 return _checked(root, table, names, layout.name)
-    for base in bases if work_dir else ():
-        if found := shards.find_shards(base):
+    for base in bases:
+        if work_dir and (found := shards.find_shards(base)):
             target = work_dir / f"{root.resolve().name}-{folder_key(found)}"
             return _read(shards.export_parquet(found, target), asked)
-        if found := find_archives(base):
+        if work_dir and (found := find_archives(base)):
             loose = [path for path in sorted(base.iterdir()) if path.suffix in (".mat", ".csv")]
             target = work_dir / f"{root.resolve().name}-{folder_key(found + loose)}"
             return _read(unpack(found, target, loose), asked)

@@ -58,7 +58,8 @@ def export_torchvision(name: str, root: Path, target: Path) -> Path:
 def _write(where: Path, items: Iterator[Item], folder: Path) -> None:
     """Images to `images/<split>/<number>`, rows to `annotations.csv`."""
     print(f"Writing the images of {where} to files ...", flush=True)
-    rows, counts = [], Counter()
+    rows: list[tuple[Any, ...]] = []
+    counts: Counter[str] = Counter()
     for split, class_id, class_name, content in items:
         suffix = next((s for magic, s in MAGIC.items() if content.startswith(magic)), ".img")
         path = Path("images", split, f"{counts[split]:06d}{suffix}")
@@ -85,6 +86,8 @@ def _parquet(shards: list[Path]) -> Iterator[Item]:
             f"{shards[0]}: reading parquet needs pyarrow; install it (pip install pyarrow)."
         ) from None
     for shard in shards:
+        split = shard_split(shard)
+        assert split
         try:
             file = parquet.ParquetFile(shard)
             image, label, names = _columns(shard, file.schema_arrow)
@@ -93,7 +96,7 @@ def _parquet(shards: list[Path]) -> Iterator[Item]:
                     content = row[image]["bytes"] if isinstance(row[image], dict) else row[image]
                     if not isinstance(content, bytes) or not content:
                         raise EffnetError(f"{shard}: column '{image}' lacks the bytes of an image.")
-                    yield shard_split(shard), *_label(shard, row[label], names), content
+                    yield split, *_label(shard, row[label], names), content
         except EffnetError:
             raise
         except (pyarrow.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
@@ -141,7 +144,7 @@ def _label(shard: Path, value: object, names: list[str]) -> tuple[int | None, st
 def _torchvision(name: str, root: Path) -> Iterator[Item]:
     from torchvision import datasets
 
-    kind = getattr(datasets, name, None)
+    kind: Any = getattr(datasets, name, None)
     parameters = inspect.signature(kind).parameters if inspect.isclass(kind) else {}
     if "root" not in parameters or not {"train", "split"} & set(parameters):
         raise EffnetError(

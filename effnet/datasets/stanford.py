@@ -37,14 +37,16 @@ def read_split_folders(base: Path) -> tuple[pd.DataFrame, list[str]]:
 
     The annotations' `path` is relative to `base`.
     """
-    names = read_names(find(base, "cars_meta.mat"))
-    parts = []
+    meta = find(base, "cars_meta.mat")
+    assert meta
+    names, parts = read_names(meta), []
     for split, mat in (
         ("train", "cars_train_annos.mat"),
         ("test", "cars_test_annos_withlabels.mat"),
     ):
-        file = find(base, mat)
-        folder = find_images(base, f"cars_{split}").relative_to(base)
+        file, images = find(base, mat), find_images(base, f"cars_{split}")
+        assert file and images
+        folder = images.relative_to(base)
         *boxes, ids, files = read_records(file, "annotations", (*BOX_FIELDS, "class", "fname"))
         paths = [str(folder / name) for name in check_paths(file, files)]
         parts.append(build(file, paths, class_ids(file, ids, names, first=1), names, split, boxes))
@@ -69,6 +71,7 @@ def read_car_ims(base: Path) -> tuple[pd.DataFrame, list[str]]:
         columns, first = read_records(file, "annotations", fields), 1
     else:
         file = find(base, "cars_annos.csv")
+        assert file
         meta = find(base, "cars_meta.mat")
         names = read_names(meta) if meta else official_names()
         columns, first = read_columns(file, fields), 0
@@ -78,7 +81,9 @@ def read_car_ims(base: Path) -> tuple[pd.DataFrame, list[str]]:
     test = numbers(file, "test", test)
     if not np.isin(test, (0, 1)).all() or test.min() == test.max():
         raise EffnetError(f"{file}: 'test' must be 0 or 1 and both must occur.")
-    folder = find_images(base, "car_ims").relative_to(base)
+    images = find_images(base, "car_ims")
+    assert images
+    folder = images.relative_to(base)
     paths = [str(folder / path.name) for path in check_paths(file, files)]
     split = np.where(test == 1, "test", "train").astype(object)
     table = build(file, paths, class_ids(file, ids, names, first), names, split, boxes)

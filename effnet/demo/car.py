@@ -211,8 +211,8 @@ class _Painter:
             self.draw.polygon(self.on_side(low + high), (0, 0, 0, 26))
         if b.cladding:
             top = b.clearance + b.cladding
-            low = b.clearance - 0.02  # covers the edge of the paint
-            band = [(x1, low), (x2, low), (x2, top), (x1, top)]
+            bottom = b.clearance - 0.02  # covers the edge of the paint
+            band = [(x1, bottom), (x2, bottom), (x2, top), (x1, top)]
             self.draw.polygon(self.on_side(band), rgb(PLASTIC, self.light))
         if b.stripe != "paint":
             middle = b.clearance + 0.55 * (b.belt - b.clearance)

@@ -171,5 +171,5 @@ def _develop(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     gain = generator.uniform(0.8, 1.15) * generator.uniform(0.95, 1.05, 3)
     contrast = generator.uniform(0.8, 1.15)
     noise = generator.normal(0, generator.uniform(1.5, 4.5), pixels.shape[:2] + (1,))
-    pixels = ((pixels - 128) * contrast + 128) * gain + noise
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    developed = ((pixels - 128) * contrast + 128) * gain + noise
+    return Image.fromarray(developed.clip(0, 255).astype(np.uint8))

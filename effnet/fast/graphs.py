@@ -45,16 +45,16 @@ class GraphedStep:
         if self.calls <= self.EAGER:
             return self._beside(self.step, *self.inputs)
         if self.graph is None:
-            self._record()
+            self.graph = self._record()
         self._beside(self.graph.replay)
         return self.result
 
-    def _record(self) -> None:
+    def _record(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         with torch.cuda.graph(graph, stream=self.stream):
             self.result = self.step(*self.inputs)
-        self.graph = graph
+        return graph
 
     def _beside(self, function: Callable, *arguments: Tensor) -> Tensor:
         """Call on the step's own stream, after what was asked for before, before what follows."""

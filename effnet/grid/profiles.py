@@ -148,7 +148,7 @@ def _thesis_grid(group: str) -> list[tuple[str, dict[str, Any]]]:
 
 def checkpoint_names(profile: Profile) -> list[str]:
     """Names of the published checkpoints that a profile's trials start from ("b0", ...)."""
-    suffixes = {"imagenet": "", "advprop": "-advprop"}
+    suffixes: dict[str | None, str] = {"imagenet": "", "advprop": "-advprop"}
     trials = [job.trial for job in profile.jobs if job.trial.weights in suffixes]
     return sorted({trial.model_name + suffixes[trial.weights] for trial in trials})
 

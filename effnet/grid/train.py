@@ -29,6 +29,7 @@ from effnet.runs import load_runs
 from effnet.train import identify, run
 from effnet.training import identity
 from effnet.training.record import read_status, run_lock
+from effnet.training.tracking import EpochLogger
 
 
 class FirstEpoch(pl.Callback):
@@ -38,6 +39,7 @@ class FirstEpoch(pl.Callback):
         self.told = told
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(trainer.logger, EpochLogger)
         if len(trainer.logger.rows) == 1:
             self.told(trainer.logger.rows[0]["seconds"])
 
@@ -166,7 +168,7 @@ def _finished(folder: Path) -> bool:
 
 
 def _size(job: Job) -> tuple[str, int]:
-    return job.trial.model_name, job.trial.image_size
+    return job.trial.model_name, job.trial.side
 
 
 def _in_processes(profile: Profile, jobs: int) -> None:
@@ -194,6 +196,7 @@ def _in_processes(profile: Profile, jobs: int) -> None:
                 )
     finally:
         for worker in workers:
+            assert worker.stdin
             worker.stdin.close()  # see stop_with_parent
         for worker in workers:
             worker.wait()

@@ -137,7 +137,7 @@ def _names(annotations: pd.DataFrame) -> dict[int, str]:
 
 def _commonest(class_ids: np.ndarray, names: dict[int, str]) -> str:
     """Name of the class most often among these answers; empty without answers."""
-    return names[np.bincount(class_ids).argmax()] if len(class_ids) else ""
+    return names[int(np.bincount(class_ids).argmax())] if len(class_ids) else ""
 
 
 def agreement(matrix: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:

@@ -83,6 +83,7 @@ def five_scalings(
     def network(width: float, depth: float, resolution: float) -> tuple[EfficientNet, int]:
         with torch.device("meta"):
             model = build_model("b0", width_coefficient=width, depth_coefficient=depth)
+        assert isinstance(model, EfficientNet)
         return model, round(base * resolution)
 
     w, d, r = compound

@@ -118,18 +118,18 @@ def drawn_parameters(size: int, count: int = 20_000, seed: int = 0) -> Figure:
     ]
     figure, axes = new_figure(2, 3, height=5.0)
     for ax, (label, values, limits) in zip(axes.flat, panels, strict=True):
-        values = values.numpy()
-        whole = np.unique(values).size <= 60  # flips and pixels: a bar each
-        edges = np.arange(values.min(), values.max() + 2) - 0.5 if whole else 30
+        numbers = values.numpy()
+        whole = np.unique(numbers).size <= 60  # flips and pixels: a bar each
+        edges = np.arange(numbers.min(), numbers.max() + 2) - 0.5 if whole else 30
         ax.hist(
-            values,
+            numbers,
             bins=edges,
             weights=np.full(count, 100 / count),
             color=BLUE,
             edgecolor="white",
             linewidth=0.4,
         )
-        for limit in limits if len(np.unique(values)) > 2 else ():
+        for limit in limits if len(np.unique(numbers)) > 2 else ():
             ax.axvline(limit, color=VERMILLION, ls="--", lw=1.4)
         ax.set(xlabel=label, ylim=(0, None))
     for ax in axes[:, 0]:

@@ -4,7 +4,7 @@ Every thickness and label comes from hooks on the blocks' own convolutions, run 
 """
 
 import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib.axes import Axes
@@ -88,7 +88,7 @@ def _slabs(ax: Axes, slabs: list[Slab], thickest: int, hatched: bool) -> None:
     for i, slab in enumerate(slabs):
         x, thickness = i * step, slab.channels / thickest
         linear = hatched and i in (0, len(slabs) - 1)
-        style = {
+        style: dict[str, Any] = {
             "facecolor": "#CFE3F2" if linear else BLUE,
             "edgecolor": BLACK,
             "hatch": "///" if linear else None,

@@ -101,8 +101,9 @@ def look(run: pd.Series, data_dir: Path | str, paths: Sequence[str]) -> Maps:
     """Grad-CAM of a run's network on images (paths relative to `data_dir`), at its resolution."""
     classifier = load_trained(run)
     trial = classifier.trial
-    images = [picture(Path(data_dir), path, trial.image_size, trial.in_channels) for path in paths]
+    images = [picture(Path(data_dir), path, trial.side, trial.in_channels) for path in paths]
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    assert isinstance(classifier.model, EfficientNet)
     heat, logits = grad_cam(classifier.model, classifier.augment(batch, train=False))
     probability, predicted = logits.softmax(1).max(1)
     return Maps(heat.numpy(), predicted.numpy(), probability.numpy())

@@ -4,6 +4,8 @@ Accuracies are the thesis's: the unweighted mean of batch accuracies (`*_batch_m
 numbers are listed, the plain share of images stands beside them.
 """
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -193,7 +195,7 @@ def _published_drops(published: pd.Series) -> list[int]:
     return [int(float(part)) for part in str(text).split(";")] if pd.notna(text) and text else []
 
 
-def legend(ax: Axes, place: str) -> None:
+def legend(ax: Axes, place: Literal["best", "upper right", "lower left"]) -> None:
     """A legend on white, so that no line runs through its words."""
     ax.legend(loc=place, frameon=True, framealpha=0.9, edgecolor="none")
 

@@ -85,7 +85,7 @@ def distribution(
         bars = {"color": VERMILLION, "linewidth": 2, "label": "thesis"}
         axes[0, -1].stairs(published["n_classes"], steps, **bars)
         axes[0, -1].legend(loc="upper left")
-    if beside:
+    if published is not None and beside:
         axes[0, 1].set_title(f"Thesis: all {published['n_classes'].sum()} classes")
     for panel in axes.flat:
         panel.margins(x=0.03)

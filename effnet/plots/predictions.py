@@ -5,6 +5,7 @@ The tables behind them come from `effnet.plots.answers`.
 
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def matrix_figure(matrix: pd.DataFrame, runs: pd.DataFrame, source: str) -> Figu
     names = [name + letters.get(name, "") for name in matrix.columns]
     x = np.arange(len(names))
     many = len(names) > 24
-    ratios = {"height_ratios": [1, 5], "width_ratios": [2.8 if many else 1.7, 1]}
+    ratios: dict[str, Any] = {"height_ratios": [1, 5], "width_ratios": [2.8 if many else 1.7, 1]}
     figure, axes = new_figure(2, 2, height=9.0, sharex="col", sharey="row", **ratios)
     for upper, lower, cells, title in (
         (axes[0, 0], axes[1, 0], values, "images in the annotation's order"),

@@ -6,6 +6,7 @@ the models of this kit at the published coefficients (thesis sections 2.1 to 2.5
 
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import pandas as pd
 import torch
@@ -149,10 +150,10 @@ def accuracy_against_parameters(points: pd.DataFrame) -> Figure:
 def _both(ax: Axes, rows: pd.DataFrame, method: str) -> None:
     """Published points joined by a line; ours as open circles at the same accuracy."""
     colour, line, marker, label = METHODS[method]
-    ring = {"ls": "none", "marker": "o", "ms": 12, "mfc": "none", "mec": colour, "mew": 1.6}
+    ring: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 12, "mfc": "none"}
     x, y = rows["flops_billions"], rows["top1"]
     ax.plot(x, y, color=colour, ls=line, marker=marker, ms=7, label=label)
-    ax.plot(rows["measured_flops_billions"], y, **ring)
+    ax.plot(rows["measured_flops_billions"], y, mec=colour, mew=1.6, **ring)
 
 
 def _legend(

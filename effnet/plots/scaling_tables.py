@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from effnet.count import count_flops, count_parameters, layer_table
-from effnet.model import SCALES, build_model
+from effnet.model import SCALES, EfficientNet, build_model
 from effnet.plots.scaling import BASE, measure, short_name
 
 # Classes of the eight data sets, from their own descriptions (the EfficientNet paper's Table 6).
@@ -27,7 +27,9 @@ CLASSES = {
 def b0_comparison(published: pd.DataFrame) -> pd.DataFrame:
     """Figure 2: the stages of our B0 beside the published table, and whether they are the same."""
     with torch.device("meta"):
-        ours = layer_table(build_model("b0"), BASE)
+        model = build_model("b0")
+        assert isinstance(model, EfficientNet)
+        ours = layer_table(model, BASE)
     columns = ["operator", "resolution", "channels", "layers"]
     table = published.merge(ours, on="stage", how="outer", suffixes=(", published", ", here"))
     same = [

@@ -31,7 +31,7 @@ FORMULA = (
 def label_smoothing(epsilon: float = 0.1, num_classes: int = 196) -> Figure:
     """Figure 17: the formula, the loss against the logits' margin, its targets, torch's loss."""
     figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 3.6])
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 3.6])[:, 0]
     formula = top.subplots()
     hide_axes(formula)
     formula.text(0.5, 0.5, FORMULA, ha="center", va="center", fontsize=17)

@@ -59,7 +59,7 @@ def styled(maker: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(maker)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        with matplotlib.rc_context(STYLE):
+        with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
             return maker(*args, **kwargs)
 
     return wrapper

@@ -142,7 +142,8 @@ class Session:
         """
         from IPython.display import Markdown, display
 
-        for suffix, options in ((".png", {"dpi": 160}), (".svg", {})):
+        for suffix in (".png", ".svg"):
+            options: dict[str, Any] = {"dpi": 160} if suffix == ".png" else {}
             path = self.reports / "figures" / f"{name}{suffix}"
             with atomic_write(path) as temporary:
                 # No date and fixed ids: the same figure gives the same bytes.
@@ -180,7 +181,7 @@ class Session:
         self, kind: str, name: str, caption: str, runs: pd.DataFrame | pd.Series | None
     ) -> None:
         """The JSON beside a figure or table: what made it."""
-        ids = [] if runs is None else pd.DataFrame(runs.to_frame().T if runs.ndim == 1 else runs)
+        ids = None if runs is None else pd.DataFrame(runs.to_frame().T if runs.ndim == 1 else runs)
         environment = identity.environment()
         write_json(
             self.reports / kind / f"{name}.json",
@@ -191,7 +192,7 @@ class Session:
                 "cell": name,
                 "profile": self.profile.name,
                 "demo": self.profile.demo,
-                "runs": [] if runs is None else sorted(ids["trial_id"]),
+                "runs": [] if ids is None else sorted(ids["trial_id"]),
                 "data_hash": self.data.data_hash,
                 "code_hash": identity.code_hash(),
                 "version": environment["effnet"],
@@ -219,6 +220,7 @@ def _assigned_names(namespace: dict[str, Any]) -> tuple[set[str], set[str]]:
     The one is known by its annotated lines (`profile: str = ...`), the other by its first line.
     """
     declared, injected = set(), set()
+    nodes: list[Any]
     for cell in namespace["In"]:
         if cell.startswith("# Parameters"):
             nodes = [n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Assign)]

@@ -18,7 +18,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     a kill in the middle leaves half a checkpoint.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, **kwargs: Any) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
         with atomic_write(path) as temporary:
             torch.save(checkpoint, temporary)
 
@@ -34,7 +36,8 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
         self.folder, self.logger = folder, logger
         self.best = {"val_loss": float("inf"), "epoch": -1}
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        assert trainer.max_epochs is not None
         watched = trainer.callback_metrics["val_loss"].item()
         if watched < self.best["val_loss"]:
             self.best = {"val_loss": watched, "epoch": trainer.current_epoch}
@@ -62,6 +65,7 @@ class EpochLines(pl.Callback):
             print(f"{self.name}: resuming after epoch {trainer.current_epoch - 1}", flush=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(trainer.logger, EpochLogger)
         row = trainer.logger.rows[-1]
         print(
             f"{self.name}  epoch {row['epoch'] + 1:3d}/{self.epochs}"

@@ -59,7 +59,7 @@ class EpochMeter:
 
     def row(self, split: str) -> dict[str, float]:
         """Means of the epoch so far; the sums start anew."""
-        assert self.images, f"no batch of the {split} split was seen"
+        assert self.images and self.sums is not None, f"no batch of the {split} split was seen"
         loss_means, loss_sum, acc_means, *correct = self.sums.tolist()
         n, batches = self.images, self.batches
         self.sums.zero_()
@@ -88,7 +88,8 @@ class Classifier(pl.LightningModule):
         self.loss = LabelSmoothingCrossEntropy(trial.label_smoothing)
         self.random = torch.Generator()
         self.train_meter, self.val_meter = EpochMeter(), EpochMeter()
-        self._train_step, self._val_step = self._loss, self._val_loss
+        self._train_step: Callable[..., Tensor] = self._loss
+        self._val_step: Callable[..., Tensor] = self._val_loss
         # A graph holds the optimizer's step too, which Lightning would take by itself.
         self.automatic_optimization = not trial.cuda_graphs
         if trial.cuda_graphs:
@@ -103,7 +104,8 @@ class Classifier(pl.LightningModule):
         decay = {"weight_decay": trial.weight_decay} if trial.optimizer == "adamw" else {}
         parameters = [p for p in self.parameters() if p.requires_grad]
         fused = trial.fused and self.device.type in ("cpu", "cuda")
-        lr, capturable = trial.initial_lr, trial.cuda_graphs and self.device.type == "cuda"
+        lr: float | Tensor = trial.initial_lr
+        capturable = trial.cuda_graphs and self.device.type == "cuda"
         if capturable:  # a graph reads the rate from a tensor; a number would be recorded for good
             lr = torch.tensor(lr, device=self.device)
         optimizer = kind(parameters, lr=lr, fused=fused, capturable=capturable, **decay)
@@ -149,7 +151,7 @@ class Classifier(pl.LightningModule):
 
     def _optimize(self, images: Tensor, labels: Tensor, steps: Tensor | None = None) -> Tensor:
         """A whole step, without Lightning: loss, gradients, update."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
         optimizer.zero_grad()
         loss = self._loss(images, labels, steps)
         with torch.autocast(self.device.type, enabled=False):

@@ -37,7 +37,7 @@ class EpochLogger(CSVLogger):
         """Nothing to do: trial.json holds every hyperparameter."""
 
     @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         self.rows.append(metrics)
         self.save()
 
@@ -65,7 +65,7 @@ class NeptuneLogger(Logger):
                 "tracker='neptune' needs the package neptune-client, which is not installed: "
                 "install it, or use tracker='none' (metrics.csv is written in any case)."
             ) from error
-        mode = os.environ.get("NEPTUNE_MODE", "offline")
+        mode: Any = os.environ.get("NEPTUNE_MODE", "offline")
         before = os.getcwd()
         os.chdir(folder)  # neptune writes .neptune into the working folder and takes no path
         try:
@@ -87,7 +87,7 @@ class NeptuneLogger(Logger):
     version = ""
 
     @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         self.run["parameters"] = {k: "None" if v is None else v for k, v in params.items()}
 
     @rank_zero_only

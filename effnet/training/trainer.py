@@ -56,7 +56,7 @@ def on_device(trial: Trial, data: CarsDataModule, device: torch.device) -> Itera
     """Ready the machine for a trial: memory that is kept, pixels where the model is."""
     keep_freed_memory()
     if device.type == "cpu" and not (trial.compile or trial.cuda_graphs):
-        data.together = together(trial.batch_size, trial.image_size)
+        data.together = together(trial.batch_size, trial.side)
     # The thesis's float32 was float32; torch would let convolutions round their inputs to TF32.
     torch.backends.cudnn.allow_tf32 = trial.precision != "32-true"
     host = data.dataset

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 
 REPRODUCED = "reproduced"
 DIFFERS = "differs"
@@ -44,7 +44,7 @@ def close(
 
     A miss that is no larger than `spread`, the range over seeds, is *within spread*.
     """
-    values = [got] if isinstance(got, Real) else list(got)
+    values = list(got) if isinstance(got, Sequence) else [got]
     published = [float(text) for text in expected.split(";")]
     shown = "; ".join(show(value, digits) for value in values)
     limit = EXACT if tolerance == 0 else f"±{tolerance:g}"

@@ -5,7 +5,7 @@ import torch
 
 from effnet import thesis
 from effnet.count import block_shapes, count_flops, count_parameters, layer_table
-from effnet.model import SCALES, build_model
+from effnet.model import SCALES, EfficientNet, build_model
 from effnet.verdicts.finding import COUNT, EXACT, Finding, holds, same
 
 CLASSES = 196  # of Stanford Cars; the thesis replaced the classifier (section 5)
@@ -15,6 +15,7 @@ def findings(expected: dict[str, str]) -> dict[str, Finding]:
     """Findings by claim id for sections 2.1, 2.3 and 5.4."""
     with torch.random.fork_rng():  # building draws weights; a verdict must not move a seed
         gray, rgb = (build_model("b0", num_classes=CLASSES, in_channels=n) for n in (1, 3))
+    assert isinstance(rgb, EfficientNet)
     shapes = block_shapes(rgb, SCALES["b0"].resolution)
     parameters = [count_parameters(gray), count_parameters(rgb)]
     flops = count_flops(rgb, SCALES["b0"].resolution)

@@ -26,7 +26,7 @@ NO_INFLUENCE = 0.015
 
 def findings(expected: dict[str, str], trained: Trained) -> dict[str, Finding]:
     """Findings by claim id."""
-    judges: dict[str, Callable[[], Finding]] = {
+    judges: dict[str, Callable[..., Finding]] = {
         "C081": lambda: _influence(trained, "fig21"),
         "C082": lambda: _influence(trained, "fig22"),
         "C099": lambda: _best_decay(expected["C099"], trained),

@@ -50,7 +50,7 @@ FROZEN_REASON = "one unseeded run whose settings are inferred, read from a pictu
 
 def findings(expected: dict[str, str], trained: Trained) -> dict[str, Finding]:
     """Findings by claim id."""
-    judges: dict[str, Callable[[], Finding]] = {
+    judges: dict[str, Callable[..., Finding]] = {
         "C045": lambda: _single(expected["C045"], trained, "SAN-319"),
         "C046": lambda: _single(expected["C046"], trained, "SAN-474"),
         "C049": lambda: _best_gray(expected["C049"], trained),
@@ -192,7 +192,8 @@ def _first_drops(trained: Trained) -> Finding:
     runs = [trained.best("scratch_rgb"), trained.best("scratch_gray")]
     first = [next(iter(lr_drops(metrics(run))), None) for run in runs]
     got = "; ".join("none" if epoch is None else str(epoch) for epoch in first)
-    near = None not in first and abs(first[0] - first[1]) <= 8
+    known = [epoch for epoch in first if epoch is not None]
+    near = len(known) == 2 and abs(known[0] - known[1]) <= 8
     names = " and ".join(run["name"] for run in runs)
     return holds(near, got, "8 epochs apart", "'almost the same moment': one patience", names)
 

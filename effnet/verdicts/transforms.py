@@ -65,6 +65,7 @@ def _loss(expected: dict[str, str], loss: LabelSmoothingCrossEntropy) -> dict[st
     )
     logits.requires_grad_()
     loss(logits, torch.tensor([0])).backward()
+    assert logits.grad is not None
     targets = (logits.softmax(1) - logits.grad).squeeze(0).detach()  # d loss / d logits = p - t
     right, other = targets[0].item(), targets[1:].mean().item()
     epsilon = float(expected["C024"])
@@ -126,9 +127,9 @@ def _drawn(expected: dict[str, str]) -> dict[str, Finding]:
 
 
 def _pipeline(expected: dict[str, str], kit: augment.Augment, trial: Trial) -> dict[str, Finding]:
-    noise = np.random.default_rng(0).integers(0, 256, (trial.image_size, trial.image_size, 3))
+    noise = np.random.default_rng(0).integers(0, 256, (trial.side, trial.side, 3))
     picture = Image.fromarray(noise.astype(np.uint8))
-    drawn = augment.draw(1, *noise.shape[:2], torch.Generator().manual_seed(3))
+    drawn = augment.draw(1, trial.side, trial.side, torch.Generator().manual_seed(3))
     drawn = augment.Parameters(**{**vars(drawn), "flip": torch.tensor([True])})
     batch = F.pil_to_tensor(picture)[None]
     ours = kit.normalise(warp(batch, augment.steps(drawn, *noise.shape[:2])))[0]

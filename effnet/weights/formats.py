@@ -8,6 +8,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,7 +93,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise EffnetError(f"{path}: there is no such checkpoint file.")
     if path.suffix == ".safetensors":
-        content = _read_safetensors(path)
+        content: Any = _read_safetensors(path)
     else:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -126,14 +127,14 @@ def our_names(names: list[str]) -> tuple[str, dict[str, str]]:
     Raises EffnetError when the names are of no known family.
     """
     prefixes = {family: prefix_of(names, first) for family, first in FAMILIES.items()}
-    found = [family for family, prefix in prefixes.items() if prefix is not None]
+    found = [(family, prefix) for family, prefix in prefixes.items() if prefix is not None]
     if not found:
         raise EffnetError(
             "these are not an EfficientNet's tensors as efficientnet_pytorch, torchvision or timm "
             f"name them; the first are {', '.join(names[:3])}."
         )
-    family = found[0]
-    inside = without_prefix(names, prefixes[family])
+    family, prefix = found[0]
+    inside = without_prefix(names, prefix)
     return family, inside if family == "efficientnet_pytorch" else _converted(inside, family)
 
 
@@ -143,10 +144,11 @@ def without_prefix(names: list[str], prefix: str) -> dict[str, str]:
 
 
 def _converted(inside: dict[str, str], family: str) -> dict[str, str]:
-    matches = {name: BLOCK_NAME[family].fullmatch(theirs) for name, theirs in inside.items()}
-    places = {name: (int(m[1]), int(m[2])) for name, m in matches.items() if m}
+    tried = {name: BLOCK_NAME[family].fullmatch(theirs) for name, theirs in inside.items()}
+    matches = {name: m for name, m in tried.items() if m}
+    places = {name: (int(m[1]), int(m[2])) for name, m in matches.items()}
     number = {place: i for i, place in enumerate(sorted(set(places.values())))}
-    expanding = {places[name] for name, m in matches.items() if m and m[3] == EXPANDS[family]}
+    expanding = {places[name] for name, m in matches.items() if m[3] == EXPANDS[family]}
     converted = {}
     for name, theirs in inside.items():
         if name in places:

@@ -75,7 +75,7 @@ def load_weights(
             f"weights {str(source)!r}: neither a file nor a published checkpoint "
             f"({', '.join(FILES)})."
         )
-    path = fetch_weights(source, folder) if published else Path(source)
+    path = fetch_weights(str(source), folder) if published else Path(source)
     tensors = read_tensors(path)
     own = model.state_dict()
     family, names = _names(path, model, own, list(tensors))

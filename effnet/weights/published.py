@@ -77,7 +77,7 @@ def fetch_weights(
     if name not in FILES:
         raise EffnetError(f"no checkpoint {name!r} is published; there are {', '.join(FILES)}.")
     target = Path(folder) / FILES[name]
-    digest = re.search(r"-([0-9a-f]{8})\.pth$", FILES[name])[1]
+    (digest,) = re.findall(r"-([0-9a-f]{8})\.pth$", FILES[name])
     wrong = mismatch(target, {"sha256": digest}) if target.is_file() else ""
     if target.is_file() and not wrong:
         return target
