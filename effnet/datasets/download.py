@@ -4,7 +4,6 @@ pooch verifies too, but begins a broken transfer anew, each time from its first 
 `tests/datasets/test_download.py`).
 """
 
-import contextlib
 import errno
 import hashlib
 import http.client
@@ -13,9 +12,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from filelock import FileLock
 
 from effnet import __version__
 from effnet.errors import EffnetError
@@ -66,7 +67,9 @@ def download(
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(part):
+        lock = target.with_name(f".{part.name}.lock")
+        with FileLock(lock), ExitStack() as at_end:  # one process at a time per target
+            at_end.callback(lock.unlink, missing_ok=True)
             if target.exists() and not mismatch(target, wanted):
                 return target
             if not wanted:
@@ -202,20 +205,3 @@ def _receive(
         size = file.tell()
     if total is not None and size < total:
         raise _Again(f"the connection closed after {size} of {total} bytes")
-
-
-@contextlib.contextmanager
-def _lock(part: Path) -> Iterator[None]:
-    """One process at a time per target, where the system has file locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: the checksum still catches what two writers make of a file
-        yield
-        return
-    lock = part.with_name(f".{part.name}.lock")
-    with open(lock, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
