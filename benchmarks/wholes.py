@@ -39,8 +39,8 @@ effnet.run(trial, runs=runs, callbacks=[First()])
 
 RUN_ONLY = """
 import sys
+from effnet import run
 from effnet.grid.profiles import Profile
-from effnet.train import run
 profile = Profile.load("smoke")
 run(profile.trial("pretrained", {"seed": int(sys.argv[1])}), profile.reports / "runs")
 """
