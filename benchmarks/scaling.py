@@ -29,7 +29,9 @@ from effnet.datasets.layouts import Dataset, open_dataset
 from effnet.demo.folder import make_demo
 from effnet.runs import load_runs, prediction_matrix
 
-TESTS = str(Path(__file__).resolve().parent.parent / "tests" / "helpers")  # fake_runs writes run folders
+TESTS = str(
+    Path(__file__).resolve().parent.parent / "tests" / "helpers"
+)  # fake_runs writes run folders
 IMAGES = 6000  # at most; half and a quarter of them too
 THUMBNAILS = (8000, 16_000, 32_000)  # made up: the one part known to be quadratic, cheap to show
 SIDES, SIDE_IMAGES = (64, 128, 256), 500
