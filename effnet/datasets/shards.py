@@ -71,6 +71,11 @@ def _write(where: Path, items: Iterator[Item], folder: Path) -> None:
     settle_splits(where, list(counts))
     # A class without any image has no row: the ids close the gap.
     used = sorted({row[3] for row in rows if row[3] is not None})
+    if used and (text := [row[1] for row in rows if row[3] is None]):
+        raise EffnetError(
+            f"{where}: some labels are numbers ({used[0]}) and some are text ({text[0]!r}); all "
+            "shards need labels of one kind."
+        )
     with open(folder / "annotations.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "label", "split") + (("class_id",) if used else ()))

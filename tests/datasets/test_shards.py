@@ -49,6 +49,20 @@ def test_parquet_labels_as_text_and_ids_with_gaps(tmp_path):
     assert gaps.class_names == ["3", "7"]
 
 
+def test_parquet_labels_of_two_kinds_are_refused(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    (tmp_path / "a").mkdir()
+    for split, labels in (("train", [0, 1]), ("test", ["fig", "pear"])):
+        table = pa.table({"image": [make.picture(0), make.picture(1)], "label": labels})
+        pq.write_table(table, tmp_path / "a" / f"{split}.parquet")
+    assert "some labels are numbers (0) and some are text ('fig')" in message(
+        tmp_path / "a", tmp_path / "work"
+    )
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def mnist(root: Path) -> None:
     """MNIST's raw files with 12 training and 4 test images."""
     folder = root / "MNIST" / "raw"
