@@ -22,7 +22,7 @@ ENTRY = "effnet.train"
 def code_hash() -> str:
     """Hash of the code that can change a run's numbers: `training_modules()`.
 
-    Comments, docstrings, layout and the words of errors do not count.
+    Comments, docstrings, layout, functions' type hints and the words of errors do not count.
     """
     return hash_modules(training_modules(PACKAGE))
 
@@ -60,11 +60,18 @@ def hash_modules(modules: dict[str, Path]) -> str:
 
 
 class _Behaviour(ast.NodeTransformer):
-    """Leaves out what can change no number: docstrings, and what an error says."""
+    """Leaves out what can change no number: docstrings, functions' type hints, errors' words."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return ast.Pass() if text else self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        return ast.arg(node.arg)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         return ast.Raise(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)

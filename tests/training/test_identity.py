@@ -73,5 +73,9 @@ def test_a_changed_constant_counts_and_changed_words_do_not(package):
         assert old in train.read_text()
         train.write_text(train.read_text().replace(old, old + " indeed"))
     assert hash_of(package) == before
+    hints = "def data_module(trial: Trial) -> CarsDataModule:"
+    assert hints in train.read_text()
+    train.write_text(train.read_text().replace(hints, "def data_module(trial: object):"))
+    assert hash_of(package) == before
     train.write_text(train.read_text().replace("raise KeyboardInterrupt", "raise SystemExit"))
     assert hash_of(package) != before  # another exception is caught elsewhere
