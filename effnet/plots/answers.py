@@ -63,7 +63,7 @@ def identical_table(matrix: pd.DataFrame, published: pd.DataFrame | None = None)
     if published is not None:
         twins = published[published["drawn_identical_to"].fillna("") != ""]
         sets = {frozenset([r.run, *r.drawn_identical_to.split(";")]) for r in twins.itertuples()}
-        ordered = sorted(map(sorted, sets), key=len, reverse=True)
+        ordered = sorted(map(sorted, sets), key=lambda names: (-len(names), names))
         rows.append((PUBLISHED, len(published), ordered))
     return pd.DataFrame(
         [
