@@ -30,7 +30,8 @@ SETTINGS := effnet/grid/profiles/$(PROFILE).yaml
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  PROFILE=smoke|demo|sample|thesis (now $(PROFILE)), STANFORD_CARS=<folder of real images>"
+	@echo "  PROFILE: one of $(sort $(basename $(notdir $(wildcard effnet/grid/profiles/*.yaml))))" \
+	  "(now $(PROFILE)); STANFORD_CARS: a folder of real images"
 
 env: $(READY) ## set up the environment (active conda environment effnet, else .venv)
 

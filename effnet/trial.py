@@ -108,8 +108,8 @@ class Trial:
     def _check_model(self) -> None:
         if self.in_channels == 2:
             raise EffnetError("in_channels is 2: allowed are 3 (RGB) and 1 (grayscale).")
-        foreign = self.model_name.partition(":")[0] in LIBRARIES
-        if self.model_name not in SCALES and not foreign:
+        library, colon, _ = self.model_name.partition(":")
+        if self.model_name not in SCALES and not (colon and library in LIBRARIES):
             others = " and ".join(f"{library}:NAME" for library in LIBRARIES)
             raise EffnetError(
                 f"model_name is {self.model_name!r}: allowed are {', '.join(SCALES)}, {others} "

@@ -238,7 +238,7 @@ def test_batch_norm_settings():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name": "b9"}, ["'b9'", "b0", "l2", "torchvision:"]),
+        ({"name": "b99"}, ["'b99'", "b0", "l2", "torchvision:"]),
         ({"padding": "valid"}, ["padding", "'valid'", "same", "symmetric"]),
         ({"dropout_rate": 1.0}, ["dropout_rate", "1.0", "[0, 1)"]),
         ({"drop_connect_rate": -0.1}, ["drop_connect_rate", "-0.1"]),

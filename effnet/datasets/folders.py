@@ -50,7 +50,7 @@ def read_class_folders(base: Path) -> tuple[pd.DataFrame, list[str]]:
             f"kinds ({', '.join(sorted(IMAGE_SUFFIXES))}) or remove the folders."
         )
     splits = settle_splits(base, splits) if given else split_by_name(paths, labels)
-    return _table(base, paths, labels, splits)
+    return annotation_table(base, paths, labels, splits)
 
 
 def split_folders(base: Path) -> dict[str, Path]:
@@ -110,7 +110,7 @@ def read_csv(file: Path) -> tuple[pd.DataFrame, list[str]]:
         splits = split_by_name(paths, labels)
     given = columns.get("class_id")
     ids = None if given is None else stanford.numbers(file, "class_id", np.array(given, object))
-    return _table(
+    return annotation_table(
         file,
         paths,
         labels,
@@ -172,7 +172,7 @@ def images(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
 
 
-def _table(
+def annotation_table(
     where: Path,
     paths: list[str],
     labels: list[str],
@@ -180,7 +180,12 @@ def _table(
     boxes: list[np.ndarray] | None = None,
     ids: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Annotations out of columns: classes numbered, train before test."""
+    """(annotations, class names) out of columns: classes numbered from 0, train before test.
+
+    Classes are numbered as `ids` say, else officially where all are Stanford Cars', else by number
+    or name. Raises EffnetError for no images, a row without a label, a class without a training
+    image, and ids with gaps.
+    """
     empty = [i for i, label in enumerate(labels) if not label.strip()]
     if empty or not paths:
         raise EffnetError(

@@ -32,7 +32,7 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True)
 class Profile:
-    """One file of `effnet/profiles`.
+    """One file of `effnet/grid/profiles`.
 
     Attributes:
         name: of the file; results go to reports/<name>.
