@@ -68,7 +68,7 @@ def _inline(chunks: Iterable[Chunk]) -> Iterator[tuple[int, list[Bad]]]:
         try:
             yield chunk.count, images.load_chunk(chunk.job)
         except (OSError, MemoryError) as error:
-            raise _failed(chunk, f"{type(error).__name__}: {error}") from error
+            raise _failed([chunk], f"{type(error).__name__}: {error}") from error
 
 
 def _parallel(chunks: Sequence[Chunk], workers: int) -> Iterator[tuple[int, list[Bad]]]:
@@ -81,13 +81,16 @@ def _parallel(chunks: Sequence[Chunk], workers: int) -> Iterator[tuple[int, list
             try:
                 yield futures[done].count, done.result()
             except (OSError, MemoryError) as error:
-                raise _failed(futures[done], f"{type(error).__name__}: {error}") from error
+                raise _failed([futures[done]], f"{type(error).__name__}: {error}") from error
             except BrokenExecutor as error:
-                # All that were under way end so; chunks are begun in their order.
+                # loky does not say whose chunk it was. They are begun in their order, so it is one
+                # of the first that are not done.
                 left = [chunk for chunk in chunks if not chunk.marker.exists()]
                 code = re.search(r"\((-?\d+)\)", str(error))
                 reason = f"ended with code {code[1]}" if code else f"ended: {error}"
-                raise _failed((left or chunks)[0], f"a worker process {reason}") from error
+                raise _failed(
+                    left[:workers] or chunks[-1:], f"a worker process {reason}"
+                ) from error
     finally:
         pool.shutdown(kill_workers=True)
 
@@ -105,11 +108,13 @@ def _begin_worker() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _failed(chunk: Chunk, reason: str) -> EffnetError:
-    paths = [path for path, _ in chunk.job["images"]]
+def _failed(chunks: Sequence[Chunk], reason: str) -> EffnetError:
+    """The error of one of these chunks."""
+    read = [chunk.job["images"] for chunk in chunks]
+    images_read = ", or ".join(f"{part[0][0]} to {part[-1][0]}" for part in read)
     return EffnetError(
-        f"the pixel cache {chunk.job['array']} could not be written: {reason} (images {paths[0]} "
-        f"to {paths[-1]}). What is done is kept; the same command goes on from there"
+        f"the pixel cache {chunks[0].job['array']} could not be written: {reason} (images "
+        f"{images_read}). What is done is kept; the same command goes on from there"
     )
 
 

@@ -113,11 +113,14 @@ def alive(pid: int) -> bool:
     return state != "Z"  # an orphan that nobody has reaped yet
 
 
-def test_a_worker_that_dies_is_reported_and_the_rest_kept(tmp_path, monkeypatch):
+@pytest.mark.parametrize("seconds", [0, 2])  # that the other worker is busy with a good chunk
+def test_a_worker_that_dies_is_reported_and_the_rest_kept(tmp_path, monkeypatch, seconds):
     table = folder(tmp_path / "data", 30)
     load_chunk = images.load_chunk
 
     def dies(job):
+        if job["first_row"] == 15:
+            time.sleep(seconds)
         return os._exit(9) if job["first_row"] >= 20 else load_chunk(job)
 
     monkeypatch.setattr(cache, "CHUNK_BYTES", 5 * 16 * 16 * 3)
