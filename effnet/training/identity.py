@@ -20,47 +20,53 @@ ENTRY = "effnet.train"
 
 @cache
 def code_hash() -> str:
-    """Hash of the code that can change a run's numbers: `training_modules()`.
+    """Hash of the code that can change a run's numbers, sixteen hexadecimal digits.
 
     Comments, docstrings, layout, functions' type hints and the words of errors do not count.
     """
-    return hash_modules(training_modules(PACKAGE))
+    return hash_code(training_code(PACKAGE))
 
 
-def training_modules(package: Path, entry: str = ENTRY) -> dict[str, Path]:
-    """Name -> file of every module of `package` that `entry` imports, directly or through others.
+def hash_code(modules: dict[str, str]) -> str:
+    """Sixteen hexadecimal digits that change with what these modules do, or with their names."""
+    text = "\n".join(f"{name}\n{code}" for name, code in sorted(modules.items()))
+    return text_hash(text)[:16]
+
+
+def training_code(package: Path, entry: str = ENTRY) -> dict[str, str]:
+    """Name -> code of every module of `package` that `entry` imports, directly or through others.
 
     Imports inside functions count as well. The package's own `__init__` does not: it only names
-    what is public. Nothing is imported or run.
+    what is public. Nothing is imported or run. The code is without what can change no number.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     todo = [entry]
     while todo:
         name = todo.pop()
         path = _source(package, name)
         if name in found or name == package.name or path is None:
             continue
-        found[name] = path
-        todo.append(name.rpartition(".")[0])  # its package's __init__ runs first
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                todo += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return dict(sorted(found.items()))
-
-
-def hash_modules(modules: dict[str, Path]) -> str:
-    """Sixteen hexadecimal digits that change with what these modules do, or with their names."""
-    digest = hashlib.sha256()
-    for name, path in modules.items():
-        tree = _Behaviour().visit(ast.parse(path.read_text(encoding="utf-8")))
-        digest.update(f"{name}\n{ast.unparse(tree)}\n".encode())
-    return digest.hexdigest()[:16]
+        behaviour = _Behaviour()
+        tree = behaviour.visit(ast.parse(path.read_text(encoding="utf-8")))
+        found[name] = ast.unparse(tree)
+        todo += [name.rpartition(".")[0], *behaviour.imported]  # its package's __init__ runs first
+    return found
 
 
 class _Behaviour(ast.NodeTransformer):
-    """Leaves out what can change no number: docstrings, functions' type hints, errors' words."""
+    """Leaves out docstrings, functions' type hints and errors' words; notes what is imported."""
+
+    def __init__(self) -> None:
+        self.imported: list[str] = []
+
+    def visit_Import(self, node: ast.Import) -> ast.AST:
+        self.imported += [alias.name for alias in node.names]
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        module = str(node.module)
+        self.imported += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
