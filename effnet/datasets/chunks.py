@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loky import ProcessPoolExecutor, as_completed
 from tqdm import tqdm
 
 from effnet.datasets import images
@@ -74,6 +73,8 @@ def _inline(chunks: Iterable[Chunk]) -> Iterator[tuple[int, list[Bad]]]:
 def _parallel(chunks: Sequence[Chunk], workers: int) -> Iterator[tuple[int, list[Bad]]]:
     """Processes of loky, whose workers neither run the user's script again, as those of
     concurrent.futures do (spawn), nor inherit threads, locks and CUDA (fork)."""
+    from loky import ProcessPoolExecutor, as_completed  # not in every run's start: few make a cache
+
     pool = ProcessPoolExecutor(workers, initializer=_begin_worker)
     try:
         futures = {pool.submit(images.load_chunk, chunk.job): chunk for chunk in chunks}
