@@ -11,6 +11,7 @@ from torch import nn
 from effnet.augment import NORMALIZATIONS, Augment
 from effnet.data import CarsDataModule
 from effnet.errors import EffnetError
+from effnet.files import digest
 from effnet.model import SCALES, build_model
 from effnet.paths import relative
 from effnet.training import artifacts, identity
@@ -89,7 +90,7 @@ def run(
 
 def identify(trial: Trial, data: CarsDataModule, checkpoint: Path | None) -> str:
     """The id of a trial's run: of its values, its data (set up), its checkpoint and the code."""
-    weights = identity.file_hash(checkpoint) if checkpoint else None
+    weights = digest(checkpoint) if checkpoint else None
     return trial.identity(data.data_hash, weights, identity.code_hash())
 
 

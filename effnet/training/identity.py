@@ -94,13 +94,6 @@ def _source(package: Path, name: str) -> Path | None:
 
 
 @cache
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@cache
 def commit() -> str:
     """The checkout's commit, with a plus sign where files differ from it; "unknown" without git."""
     try:
