@@ -3,6 +3,7 @@ PROFILE ?= demo
 NB ?=
 ARGS ?=
 JOBS ?=
+RETRY ?=
 ifneq ($(STANFORD_CARS),)
 export STANFORD_CARS
 endif
@@ -21,7 +22,6 @@ OUT := reports/$(PROFILE)
 NOTEBOOKS := $(basename $(notdir $(wildcard notebooks/[0-9]*.ipynb)))
 EXECUTED := $(NOTEBOOKS:%=$(OUT)/notebooks/%.ipynb)
 SOURCES := $(wildcard effnet/*.py effnet/*/*.py data/thesis/*.csv)
-SETTINGS := effnet/grid/profiles/$(PROFILE).yaml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -49,22 +49,19 @@ reproduce: $(READY) ## the profile's runs, every notebook, the report (PROFILE=d
 	@start=$$(date +%s); \
 	$(MAKE) --no-print-directory -j2 $(OUT)/index.html && \
 	echo "done in $$(( $$(date +%s) - start )) s: open $(OUT)/index.html (figures, tables and" \
-	  "runs are beside it)"
+	  "runs are beside it)" && $(PY) -m effnet.grid.outcome $(PROFILE)
 
-grid: $(OUT)/grid.json ## train the profile's runs, without notebooks
+grid: $(OUT)/grid.json ## train the profile's runs, without notebooks (RETRY=failed: those again)
+	@$(PY) -m effnet.grid.outcome $(PROFILE)
 
-# The data's place is an input too, where the profile reads it: this file changes when it does.
-ifneq ($(filter reproduce grid $(OUT)/%,$(MAKECMDGOALS)),)
-INPUTS := $(if $(shell grep -s 'data_dir: .STANFORD_CARS' $(SETTINGS)),$(STANFORD_CARS))
-$(shell mkdir -p $(OUT); echo "$(INPUTS)" | cmp -s - $(OUT)/.inputs \
-  || echo "$(INPUTS)" > $(OUT)/.inputs)
-endif
+# The grid looks at content, not at times: it trains only what is missing or damaged, and writes
+# grid.json where something is new. Trials that failed are listed at the end.
+$(OUT)/grid.json: $(READY) FORCE
+	@$(PY) -m effnet.grid $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) \
+	  $(if $(RETRY),--retry $(RETRY)) --go-on
+FORCE:
 
-# The grid looks at content, not at times: it trains only what is missing.
-$(OUT)/grid.json: $(READY) $(SETTINGS) $(OUT)/.inputs $(SOURCES)
-	$(PY) -m effnet.grid $(PROFILE) $(if $(JOBS),--jobs $(JOBS))
-
-$(OUT)/notebooks/%.ipynb: notebooks/%.ipynb $(OUT)/grid.json
+$(OUT)/notebooks/%.ipynb: notebooks/%.ipynb $(OUT)/grid.json $(SOURCES)
 	@$(PY) -m effnet.report.runner $* --profile $(PROFILE)
 
 # 05 compares what 03 and 04 trained.

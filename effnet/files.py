@@ -65,6 +65,14 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder with its parents. Raises CannotWrite where that is not allowed."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{relative(path)} cannot be made ({error.strerror}).") from error
+
+
 def _why_not(error: BaseException, path: Path) -> str | None:
     """What kept a file from being written; None where it was not the disk."""
     cause: BaseException | None = error
@@ -109,12 +117,21 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write indented JSON by rename; numbers that JSON lacks (NaN) raise ValueError."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, _json(value))
 
 
 def write_sealed(path: Path | str, value: dict[str, Any]) -> None:
     """Write a JSON object with a hash of its content in it: `read_sealed` sees any change."""
-    write_json(path, value | {"seal": _seal(value)})
+    write_text(path, sealed_json(value))
+
+
+def sealed_json(value: dict[str, Any]) -> str:
+    """The text that `write_sealed` writes."""
+    return _json(value | {"seal": _seal(value)})
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def read_sealed(path: Path | str) -> dict[str, Any]:
@@ -170,21 +187,24 @@ def sweep(folder: Path, names: Iterable[str]) -> None:
 
 
 @contextmanager
-def locked(lock: FileLock | Path, what: str) -> Iterator[None]:
+def locked(lock: FileLock | Path, what: str, wait: bool = True) -> Iterator[None]:
     """Hold a lock file. Who has to wait says so, and for whom.
 
     `what` is done under the lock, for the message ("the pixel cache is made"). Raises CannotWrite
-    where the lock file cannot be made.
+    where the lock file cannot be made, and filelock's Timeout where it is held and `wait` is False.
     """
     lock = lock if isinstance(lock, FileLock) else FileLock(lock)
     file = Path(lock.lock_file)
-    again = lock.is_locked  # this thread holds it already
     try:
         try:
             lock.acquire(timeout=0)
         except Timeout:
+            if not wait:
+                raise
             print(f"waiting: {what} by {_holder(file)}", flush=True)
             lock.acquire()
+    except Timeout:
+        raise
     except OSError as error:
         raise CannotWrite(
             f"{relative(file)} cannot be made ({error.strerror}): {what} under this lock, and the "
@@ -192,14 +212,12 @@ def locked(lock: FileLock | Path, what: str) -> Iterator[None]:
         ) from error
     beside = _beside(file)
     try:
-        if not again:
-            with suppress(OSError):  # only for the message of those who wait
-                beside.write_text(json.dumps(me()), encoding="utf-8")
+        with suppress(OSError):  # only for the message of those who wait
+            beside.write_text(json.dumps(me()), encoding="utf-8")
         yield
     finally:
-        if not again:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         lock.release()
 
 

@@ -1,6 +1,6 @@
 """What training left behind: every run as a row of one DataFrame."""
 
-import json
+import warnings
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -8,29 +8,69 @@ import numpy as np
 import pandas as pd
 
 from effnet.errors import EffnetError
+from effnet.files import Damaged, read_sealed
+from effnet.paths import relative
+from effnet.training.status import damage, read_status
 
 RunLike: TypeAlias = pd.Series | Path | str
+RECORDED = {
+    "trial_id",
+    "name",
+    "group",
+    "trial",
+    "environment",
+    "data_hash",
+    "code_hash",
+    "created",
+}
 
 
 def load_runs(reports: Path | str, states: tuple[str, ...] | None = None) -> pd.DataFrame:
     """All runs below `reports`/runs, a row each, in order of their creation.
 
-    Columns: trial_id, name, group, state, path (the folder), every field of the trial,
+    Columns: trial_id, name, group, state, message, path (the folder), every field of the trial,
     max_val_acc and max_train_acc (per sample) and the same with _batch_mean (the thesis's
     definition: maximum over epochs of the unweighted mean of batch accuracies), best_epoch (of
     the lowest watched loss), test_acc (of the official test split, looked at once at the end; only
     with held-out validation), last_epoch (its index), lr_drops ("81;99"), seconds, device,
     data_hash, code_hash, created.
 
+    A run whose files are not what it left has the state "damaged" and no numbers; a folder that is
+    no run of the kit has no row. A warning names both (`damaged_runs` lists them).
+
     Args:
         reports: a profile's folder of reports.
-        states: keep these of "running", "interrupted", "failed", "finished"; None keeps all.
+        states: keep these of "running", "interrupted", "failed", "finished", "damaged"; None keeps
+            all.
     """
-    rows = [_row(path.parent) for path in Path(reports).glob("runs/*/trial.json")]
+    rows, _ = _read_all(reports)
     runs = pd.DataFrame([row for row in rows if states is None or row["state"] in states])
     if runs.empty:
         return pd.DataFrame(columns=["trial_id", "name", "group", "state", "path", "created"])
     return runs.sort_values(["created", "trial_id"], ignore_index=True)
+
+
+def damaged_runs(reports: Path | str) -> list[tuple[str, str]]:
+    """Path and reason of every run below `reports`/runs that cannot be shown or believed."""
+    with warnings.catch_warnings(action="ignore"):
+        return _read_all(reports)[1]
+
+
+def read_grid(reports: Path | str) -> list[dict[str, Any]]:
+    """The profile's own runs: name, group, trial_id, state and message of each, in its order.
+
+    Empty before the grid was trained, and, with a warning, where grid.json is damaged.
+    """
+    path = Path(reports) / "grid.json"
+    if not path.exists():
+        return []
+    try:
+        runs = read_sealed(path)["runs"]
+        return [entry for entry in runs if entry["trial_id"]]
+    except (Damaged, KeyError, TypeError) as error:
+        reason = error if isinstance(error, Damaged) else f"{relative(path)} is not the kit's."
+        warnings.warn(f"{reason} `make grid PROFILE={path.parent.name}` writes it.", stacklevel=2)
+        return []
 
 
 def grid_runs(reports: Path | str) -> pd.DataFrame:
@@ -39,9 +79,7 @@ def grid_runs(reports: Path | str) -> pd.DataFrame:
     Runs of overridden parameters or of earlier code lie beside them and are not among these.
     Empty before the grid was trained.
     """
-    grid = Path(reports) / "grid.json"
-    entries = json.loads(grid.read_text(encoding="utf-8")) if grid.exists() else []
-    names = {entry["trial_id"]: entry["name"] for entry in entries}
+    names = {entry["trial_id"]: entry["name"] for entry in read_grid(reports)}
     order = {trial_id: index for index, trial_id in enumerate(names)}
     runs = load_runs(reports, states=("finished",))
     runs = runs[runs["trial_id"].isin(order)]
@@ -49,43 +87,74 @@ def grid_runs(reports: Path | str) -> pd.DataFrame:
     return runs.sort_values("trial_id", key=lambda ids: ids.map(order), ignore_index=True)
 
 
+def _read_all(reports: Path | str) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Rows of all runs, and (path, reason) of those that are damaged."""
+    rows, bad = [], []
+    for folder in sorted(Path(reports).glob("runs/*/")):
+        if not any(not path.name.startswith(".") for path in folder.iterdir()):
+            continue  # begun this moment
+        try:
+            row = _row(folder)
+            rows.append(row)
+            reason = row["message"] if row["state"] == "damaged" else None
+        except Damaged as error:
+            reason = str(error)
+        if reason:
+            bad.append((relative(folder), reason))
+            warnings.warn(f"a run is left out. {reason}", stacklevel=3)
+    return rows, bad
+
+
 def _row(folder: Path) -> dict[str, Any]:
-    record = _json(folder / "trial.json")
-    status = _json(folder / "status.json")
-    summary = _json(folder / "summary.json")
+    """Raises Damaged where the folder does not even say which run it is."""
+    record = read_sealed(folder / "trial.json")
+    if not record.keys() >= RECORDED or record["trial_id"] != folder.name:
+        raise Damaged(f"{relative(folder / 'trial.json')} does not describe this run.")
     row = {
         "trial_id": record["trial_id"],
         "name": record["name"],
         "group": record["group"],
-        "state": status.get("state", "running"),
+        "state": "interrupted",
+        "message": "",
         "path": str(folder),
         **record["trial"],
-        "seconds": status.get("seconds"),
         "device": record["environment"].get("device"),
         "data_hash": record["data_hash"],
         "code_hash": record["code_hash"],
         "created": record["created"],
-        "best_epoch": summary.get("best_epoch"),
-        "trainable_parameters": summary.get("trainable_parameters"),
-        "images_per_second": summary.get("images_per_second"),
     }
-    if not (folder / "metrics.csv").exists():
+    try:
+        status = read_status(folder)
+        row |= {key: status[key] for key in ("state", "message", "seconds") if key in status}
+        if row["state"] == "finished" and (reason := damage(folder, status)):
+            raise Damaged(f"{relative(folder)}: {reason}.")
+        return row | _results(folder, status)
+    except Damaged as error:
+        return row | {"state": "damaged", "message": str(error)}
+
+
+def _results(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
+    """What a run has reached so far."""
+    finished = status.get("state") == "finished"
+    row: dict[str, Any] = {}
+    if finished:
+        summary = read_sealed(folder / "summary.json")
+        names = ("best_epoch", "trainable_parameters", "images_per_second", "final")
+        row = {name: summary.get(name) for name in names}
+        # Only a run that validated on a held-out part has looked at the test split apart from that.
+        row["test_acc"] = (row["final"] or {}).get("test", {}).get("top1")
+    epochs = metrics(folder) if finished else history(folder)
+    if epochs is None:
         return row
-    epochs = metrics(folder)
+    if finished and len(epochs) != (done := status["epochs_done"]):
+        raise Damaged(f"{relative(folder / 'metrics.csv')} has {len(epochs)} of {done} epochs.")
     for split in ("val", "train"):
         for suffix in ("", "_batch_mean"):
             row[f"max_{split}_acc{suffix}"] = epochs[f"{split}_acc{suffix}"].max()
     row["last_epoch"] = int(epochs["epoch"].max())
     drops = epochs["epoch"][epochs["lr"].diff() < 0]
     row["lr_drops"] = ";".join(map(str, drops))
-    row["final"] = summary.get("final")
-    # Only a run that validated on a held-out part has looked at the test split apart from that.
-    row["test_acc"] = (row["final"] or {}).get("test", {}).get("top1")
     return row
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def run_folder(run: RunLike) -> Path:
@@ -94,17 +163,44 @@ def run_folder(run: RunLike) -> Path:
 
 
 def metrics(run: RunLike) -> pd.DataFrame:
-    """metrics.csv of a run: a row per epoch."""
-    return pd.read_csv(run_folder(run) / "metrics.csv")
+    """metrics.csv of a run: a row per epoch. Raises Damaged where it is not what the run left."""
+    table = _table(run_folder(run) / "metrics.csv")
+    if not {"epoch", "lr", "val_acc", "val_acc_batch_mean"} <= set(table):
+        raise Damaged(f"{relative(run_folder(run) / 'metrics.csv')} has not the columns of a run.")
+    return table
+
+
+def history(run: RunLike) -> pd.DataFrame | None:
+    """The metrics of a run in any state; None where there are none, or none to be believed."""
+    try:
+        return metrics(run)
+    except Damaged:
+        return None
 
 
 def predictions(run: RunLike, split: str = "val") -> pd.DataFrame:
-    """A run's predictions on "train", "val" or "test", with a column `correct`."""
-    path = run_folder(run) / f"predictions_{split}.csv"
-    if not path.exists():
-        raise EffnetError(f"{path} is missing: the run is not finished, or has no {split} split.")
-    table = pd.read_csv(path)
+    """A run's predictions on "train", "val" or "test", with a column `correct`.
+
+    Raises Damaged where the run is not finished, has no such split, or the file was changed.
+    """
+    table = _table(run_folder(run) / f"predictions_{split}.csv")
     return table.assign(correct=table["class_id"] == table["predicted_class_id"])
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A table of a run, as long as it is what the run's status says."""
+    if not path.exists():
+        raise Damaged(
+            f"{relative(path)} is missing: the run is not finished, or has no such split."
+        )
+    outputs = read_status(path.parent).get("outputs", {})
+    only = {name: known for name, known in outputs.items() if name == path.name}
+    if reason := damage(path.parent, {"outputs": only}):
+        raise Damaged(f"{relative(path.parent)}: {reason}.")
+    try:
+        return pd.read_csv(path)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise Damaged(f"{relative(path)} is no table: {error}.") from None
 
 
 def best_run(runs: pd.DataFrame, group: str | None = None) -> pd.Series:

@@ -11,20 +11,22 @@ from torch import nn
 from effnet.augment import NORMALIZATIONS, Augment
 from effnet.data import CarsDataModule
 from effnet.errors import EffnetError
-from effnet.files import digest
+from effnet.files import CannotWrite, Damaged, digest, locked, make_folder, sweep
 from effnet.model import SCALES, build_model
 from effnet.paths import relative
 from effnet.training import artifacts, identity
-from effnet.training.callbacks import EpochLines, RunCheckpoint
+from effnet.training.callbacks import EpochLines
+from effnet.training.checkpoints import RunCheckpoint, made_by, set_aside
 from effnet.training.module import Classifier, NonFiniteLoss
-from effnet.training.record import Status, read_status, run_lock, write_record
+from effnet.training.record import run_lock, write_record
+from effnet.training.status import OUTPUTS, Status, damage, finished, read_status
 from effnet.training.tracking import EpochLogger, make_tracker
 from effnet.training.trainer import (
     make_trainer,
     on_device,
     quiet_lightning,
-    same_threads,
     signals_kept,
+    threads,
 )
 from effnet.trial import Trial, resolve
 from effnet.weights.load import freeze_pretrained, load_weights
@@ -44,6 +46,7 @@ def run(
     data: CarsDataModule | None = None,
     checkpoint: Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
+    keep_weights: bool = True,
 ) -> Path:
     """Train a trial below `runs` and return its folder.
 
@@ -62,10 +65,14 @@ def run(
         data: the trial's own `data_module(trial)`, where the caller has it already.
         checkpoint: file of the trial's pretrained weights, where the caller has it already.
         callbacks: more of Lightning's, to watch the training.
+        keep_weights: keep best.ckpt, 4 bytes a parameter, once the run is finished.
+
+    A finished run whose files are gone or changed is made whole again, from last.ckpt where that is
+    still there, else by training it anew. A folder that cannot be written can be read.
 
     Raises:
         EffnetError: missing or bad data, missing weights, a loss that is not finite
-            (NonFiniteLoss), or Ctrl-C and SIGTERM (TrialInterrupted).
+            (NonFiniteLoss), a full disk (CannotWrite), or Ctrl-C and SIGTERM (TrialInterrupted).
     """
     if trial.cuda_graphs and not torch.cuda.is_available():
         raise EffnetError(
@@ -78,14 +85,31 @@ def run(
     checkpoint = checkpoint or checkpoint_path(trial)
     trial_id = identify(trial, data, checkpoint)
     folder = resolve(runs) / trial_id
-    folder.mkdir(parents=True, exist_ok=True)
-    with run_lock(folder):
-        if read_status(folder).get("state") != "finished":
-            name = name or trial_id
+    if finished(folder):  # without a lock: the folder may be another user's
+        return folder
+    name = name or trial_id
+    make_folder(folder)
+    with locked(run_lock(folder), f"trial {name} is trained"):
+        if not finished(folder):
+            _mend(folder)
             write_record(folder, trial, name, group or trial.group, data)
-            with same_threads(folder):
-                _train(trial, folder, name, tracker, data, checkpoint, callbacks)
+            with threads(trial):
+                _train(trial, folder, name, tracker, data, checkpoint, callbacks, keep_weights)
     return folder
+
+
+def _mend(folder: Path) -> None:
+    """Name what is damaged in a run's folder and clear away what killed writers left."""
+    sweep(folder, (*OUTPUTS, "status.json", "last.ckpt", "predictions_train.csv",
+                   "predictions_val.csv", "predictions_test.csv"))  # fmt: skip
+    try:
+        status = read_status(folder)
+    except Damaged as error:
+        print(f"{error} It is set aside; what else is whole is used.", flush=True)
+        return set_aside(folder / "status.json")
+    if status.get("state") == "finished":
+        print(f"{relative(folder)}: {damage(folder, status, weights=True)}; the run is made whole "
+              "again.", flush=True)  # fmt: skip
 
 
 def identify(trial: Trial, data: CarsDataModule, checkpoint: Path | None) -> str:
@@ -96,7 +120,7 @@ def identify(trial: Trial, data: CarsDataModule, checkpoint: Path | None) -> str
 
 def _check_last_batch(trial: Trial, images: int) -> None:
     """Batch norm cannot train on one image whose features have shrunk to one pixel."""
-    if images % trial.batch_size == 1 and trial.side <= 32:
+    if (images % trial.batch_size == 1 or trial.batch_size == 1) and trial.side <= 32:
         raise EffnetError(
             f"batch_size is {trial.batch_size}: the last batch of {images} training images holds "
             f"one, and at {trial.image_size} px batch norm cannot train on one. Choose another "
@@ -187,39 +211,37 @@ def _train(
     data: CarsDataModule,
     checkpoint: Path | None,
     callbacks: Sequence[pl.Callback],
+    keep_weights: bool,
 ) -> None:
     """Fit from the last whole epoch on, then write what the finished run leaves."""
     again = f"run(trial) or the same command goes on; the run is in {relative(folder)}"
-    status = Status(folder)
-    classifier = make_classifier(trial, data.num_classes, checkpoint)
-    logger = EpochLogger(folder)
-    saver = RunCheckpoint(folder, logger)
+    status, logger = Status(folder, trial.epochs), EpochLogger(folder)
     extra = make_tracker(tracker, folder, name)
-    trainer = make_trainer(
-        trial, folder, [logger, extra], [EpochLines(name, trial.epochs), *callbacks, saver]
-    )
-    last = folder / "last.ckpt"
-    state = torch.load(last, map_location="cpu", weights_only=False) if last.exists() else None
-    own = state["callbacks"][saver.state_key] if state else {"ended": False}
-    if state:
-        saver.load_state_dict(own)
-    status.write("running", len(logger.rows))
-    if extra is not None:
-        extra.log_hyperparams(trial.values())
-        for row in logger.rows:
-            extra.log_metrics(row, step=int(row["epoch"]))
     try:
-        with on_device(trial, data, trainer.strategy.root_device):
-            if state and own["ended"]:  # killed between the last epoch and the predictions
+        classifier = make_classifier(trial, data.num_classes, checkpoint)
+        saver = RunCheckpoint(folder, logger, status, made_by(trial, folder.name))
+        state = saver.resume()
+        status.write("running", len(logger.rows))
+        if extra is not None:
+            extra.log_hyperparams(trial.values())
+            for row in logger.rows:
+                extra.log_metrics(row, step=int(row["epoch"]))
+        told = [EpochLines(name, trial.epochs), *callbacks, saver]
+        trainer = make_trainer(trial, folder, [logger, extra], told)
+        with status.beating(), on_device(trial, data, trainer.strategy.root_device):
+            if state and saver.ended:  # killed between the last epoch and the predictions
+                classifier.on_load_checkpoint(state)
                 classifier.load_state_dict(state["state_dict"])
             else:
+                last = folder / "last.ckpt" if state else None
                 with quiet_lightning(), signals_kept():
-                    trainer.fit(classifier, data, ckpt_path=last if state else None)
+                    trainer.fit(classifier, data, ckpt_path=last)
             if trainer.interrupted:
                 raise KeyboardInterrupt
             artifacts.write(folder, classifier, data, saver.best, logger.rows)
         if extra is not None:
             artifacts.upload(extra, folder)
+        status.write("finished", len(logger.rows), weights=keep_weights)
     except KeyboardInterrupt:
         where = f"stopped by a signal after {len(logger.rows)} of {trial.epochs} epochs"
         status.write("interrupted", len(logger.rows), where)
@@ -228,6 +250,10 @@ def _train(
         status.write("failed", len(logger.rows), str(error))
         raise NonFiniteLoss(f"trial {name}: {error} It is marked as failed.") from None
     except Exception as error:
-        status.write("failed", len(logger.rows), f"{type(error).__name__}: {error}")
+        ours = isinstance(error, EffnetError)
+        message = str(error) if ours else f"{type(error).__name__}: {error}"
+        machine = isinstance(error, OSError | MemoryError | CannotWrite | torch.OutOfMemoryError)
+        status.write("failed", len(logger.rows), message, system=machine)
         raise
-    status.write("finished", len(logger.rows))
+    for name in ("last.ckpt",) if keep_weights else ("last.ckpt", "best.ckpt"):
+        (folder / name).unlink(missing_ok=True)

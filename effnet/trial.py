@@ -18,7 +18,7 @@ from effnet.zoo import LIBRARIES
 # Who may be told of a run, see `effnet.training.tracking`.
 TRACKERS = ("none", "tensorboard", "neptune", "mlflow")
 # How the numbers are computed, not which: the same up to rounding.
-EXECUTION = ("precision", "channels_last", "fused", "resident", "compile", "cuda_graphs")
+EXECUTION = ("precision", "channels_last", "fused", "resident", "compile", "cuda_graphs", "threads")
 
 
 def _(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
@@ -84,6 +84,7 @@ class Trial:
     resident: bool = _(True, "all pixels in the GPU's memory, where they fit")
     compile: bool = _(False, "torch.compile the model; pays on GPUs")
     cuda_graphs: bool = _(False, "record a step once and replay it; pays on GPUs at small batches")
+    threads: int = _(1, "of the processor's arithmetic; the number changes the rounding", 1, 512)
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(Trial)

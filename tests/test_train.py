@@ -20,7 +20,7 @@ from effnet.runs import load_runs, metrics, prediction_matrix, predictions
 from effnet.train import TrialInterrupted, run
 from effnet.training import identity
 from effnet.training.module import NonFiniteLoss
-from effnet.training.record import read_status
+from effnet.training.status import read_status
 from effnet.trial import Trial
 
 SMALL = {
@@ -91,7 +91,9 @@ def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(small, finis
         killed = process(small, tmp_path, *at)
         assert killed.wait() == -signal.SIGKILL, killed.stderr.read()
         folder = next(tmp_path.iterdir())
-        assert read_status(folder)["state"] == "running"
+        status = read_status(folder)  # the file says "running", and nobody runs
+        assert status["state"] == "interrupted" and str(killed.pid) in status["message"]
+        assert status["epochs_done"] == at[0]
         assert not (folder / "summary.json").exists()
     assert process(small, tmp_path).wait() == 0
     assert folder.name == finished.name

@@ -5,11 +5,10 @@ They take the same way as the published ones: saved in their format, loaded by t
 
 from pathlib import Path
 
-import torch
-
 from effnet.demo.folder import make_pretext
 from effnet.paths import DATA
 from effnet.train import data_module, make_model, run
+from effnet.training.checkpoints import best_weights
 from effnet.trial import Trial
 from effnet.weights.load import save_weights
 
@@ -43,7 +42,6 @@ def demo_checkpoint(trial: Trial) -> Path:
     path = DATA / "weights" / f"demo-{pretext.model_name}-{folder.name}.pth"
     if not path.exists():
         model = make_model(pretext, data.num_classes, checkpoint=None)
-        best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
-        model.load_state_dict(best["state_dict"])
+        model.load_state_dict(best_weights(folder))
         save_weights(model, path)
     return path

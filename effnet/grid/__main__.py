@@ -3,15 +3,24 @@
 import argparse
 
 from effnet.errors import EffnetError, command_line
+from effnet.grid import outcome
 from effnet.grid.profiles import Profile
-from effnet.grid.train import Grid, stop_with_parent, train_grid
+from effnet.grid.train import Grid, train_grid
+from effnet.grid.workers import stop_with_parent
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m effnet.grid", description=__doc__)
     parser.add_argument("profile", nargs="?", default="demo")
     parser.add_argument("--jobs", type=int, help="trials at once (default: by the machine)")
+    parser.add_argument("--retry", choices=["failed"], help="try failed trials again, too")
+    parser.add_argument(
+        "--go-on",
+        action="store_true",
+        help="exit code 0 though trials failed; grid.json says which",
+    )
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--began", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     profile = Profile.load(arguments.profile)
     if not profile.jobs:
@@ -20,9 +29,11 @@ def main() -> None:
         raise EffnetError(f"--jobs is {arguments.jobs}: it must be at least 1.")
     if arguments.worker:
         stop_with_parent()
-        Grid(profile, arguments.worker).train(wait=False)
-    else:
-        train_grid(profile, arguments.jobs)
+        grid = Grid(profile, arguments.worker, arguments.began, bool(arguments.retry))
+        return grid.train(wait=False)
+    entries = train_grid(profile, arguments.jobs, bool(arguments.retry))
+    if not arguments.go_on:
+        outcome.report(profile.name, entries)
 
 
 if __name__ == "__main__":

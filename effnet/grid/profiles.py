@@ -28,6 +28,7 @@ class Job(NamedTuple):
     name: str
     group: str
     trial: Trial
+    keep_weights: bool = True
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Profile:
         name: of the file; results go to reports/<name>.
         note: one line that says what its numbers are worth.
         values: hyperparameters that all its trials share.
-        groups: per group the values it adds (`trial`), and its `grid` of lists, or its `runs`.
+        groups: per group the values it adds (`trial`), its `grid` of lists, or its `runs`, and
+            whether finished runs keep their best weights (`keep_weights`, true).
         seeds: every trial is trained once for each, so that the spread over seeds shows.
     """
 
@@ -84,7 +86,8 @@ class Profile:
                     # Steps of 1000 keep clear of the seeds that the thesis's own repeats take.
                     seed = values.get("seed", 0) + 1000 * extra
                     name = label if extra == self.seeds[0] else f"{label} seed {seed}"
-                    jobs.append(Job(name, group, Trial.make(values | {"seed": seed})))
+                    keep = self.groups[group].get("keep_weights", True)
+                    jobs.append(Job(name, group, Trial.make(values | {"seed": seed}), keep))
         return jobs
 
     def _variants(self, group: str) -> list[tuple[str, dict[str, Any]]]:

@@ -1,16 +1,14 @@
 """Train every trial of a profile, several at once, and say how long it will take.
 
-`python -m effnet.grid demo` trains what is missing; finished trials are reused. It ends with
-`reports/<profile>/grid.json` (which runs belong to the profile) and `profile.json` (which data).
+`python -m effnet.grid demo` trains what is missing; finished trials are reused, failed ones are
+left as they are unless they are asked for. It ends with `reports/<profile>/grid.json` (which runs
+belong to the profile, and how they ended) and `profile.json` (which data).
 """
 
-import json
 import os
-import signal
-import subprocess
-import sys
-import threading
 import time
+import traceback
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,17 @@ import pytorch_lightning as pl
 import torch
 from filelock import Timeout
 
-from effnet import thesis
 from effnet.data import CarsDataModule
 from effnet.demo.inputs import checkpoint_path, data_module
 from effnet.errors import EffnetError
-from effnet.files import write_json
+from effnet.files import Damaged, locked, make_folder
+from effnet.grid import outcome, workers
 from effnet.grid.profiles import Job, Profile
 from effnet.runs import load_runs
-from effnet.train import identify, run
+from effnet.train import TrialInterrupted, identify, run
 from effnet.training import identity
-from effnet.training.record import read_status, run_lock
+from effnet.training.record import run_lock
+from effnet.training.status import finished, read_status
 from effnet.training.tracking import EpochLogger
 
 
@@ -44,59 +43,87 @@ class FirstEpoch(pl.Callback):
             self.told(trainer.logger.rows[0]["seconds"])
 
 
-def train_grid(profile: Profile, jobs: int | None = None) -> Path:
-    """Train what is missing of the profile's grid; returns the path of grid.json.
+@dataclass
+class Entry:
+    """A trial of the grid; without a folder where its data or weights could not be had."""
+
+    job: Job
+    folder: Path | None
+    checkpoint: Path | None = None
+    message: str = ""
+
+
+def train_grid(profile: Profile, jobs: int | None = None, retry: bool = False) -> list[dict]:
+    """Train what is missing of the profile's grid; returns the entries of grid.json.
+
+    A trial that fails costs only itself: the others are trained, and its entry says why it failed.
+    What failed by itself (a loss that is not finite, bad values) is not tried again without
+    `retry`; what the machine failed at (a full disk, a killed process) is.
 
     Args:
         profile: the profile.
         jobs: trials trained at once, each in a process of its own (None: see `default_jobs`).
+        retry: train failed trials again, too.
 
-    Raises EffnetError as `effnet.train.run` does; what was trained before stays.
+    Raises EffnetError where no trial can be begun (no data), and for Ctrl-C.
     """
-    start = time.perf_counter()
-    jobs = jobs or default_jobs()
-    grid = Grid(profile, jobs)
+    start, began = time.perf_counter(), now()
+    jobs = jobs or default_jobs(profile)
+    grid = Grid(profile, jobs, began, retry)
     todo = grid.todo()
-    done = len(profile.jobs) - len(todo)
+    done = sum(finished(entry.folder) for entry in grid.entries if entry.folder)
     print(
         f"profile {profile.name}: {len(profile.jobs)} trials, {done} done, {len(todo)} to train, "
-        f"at most {sum(job.trial.epochs for job in todo)} epochs, {min(jobs, len(todo))} at once"
+        f"at most {sum(entry.job.trial.epochs for entry in todo)} epochs, "
+        f"{min(jobs, len(todo))} at once"
     )
     grid.estimate("earlier runs")
     if min(jobs, len(todo)) > 1:
-        _in_processes(profile, jobs)
+        workers.train(profile, jobs, began, retry)
     grid.train(wait=True)
-    _write_profile(profile, grid.module(profile.jobs[0]), time.perf_counter() - start)
-    names = [
-        {"name": job.name, "group": job.group, "trial_id": folder.name}
-        for job, folder in grid.folders
-    ]
-    write_json(profile.reports / "grid.json", names)
-    print(f"profile {profile.name}: {len(names)} trials ready", flush=True)
-    return profile.reports / "grid.json"
+    entries = [outcome.entry(e.job, e.folder, e.message) for e in grid.entries]
+    outcome.write(profile, entries, grid.any_module(), time.perf_counter() - start if todo else 0)
+    return entries
 
 
-def default_jobs() -> int:
-    """Trials at once: on a GPU one, on a CPU one per core and at most four.
+def now() -> str:
+    """The time as status.json has it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
-    B0's small steps fill one core better than two. Each trial takes about 1 GB at 64 px, hence
-    the limit.
+
+def default_jobs(profile: Profile) -> int:
+    """Trials at once: on a GPU one, on a CPU as many as have their threads and 1.5 GB of memory.
+
+    B0's small steps fill one core better than two. A trial takes about 1 GB at 64 px.
     """
-    return 1 if torch.cuda.is_available() else min(4, identity.cores())
+    if torch.cuda.is_available():
+        return 1
+    threads = max(job.trial.threads for job in profile.jobs)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(identity.cores() // threads, int(memory // 1.5e9)))
 
 
 class Grid:
-    """The trials of a profile, the folders of their runs, and how fast they train here."""
+    """The trials of a profile, the folders of their runs, and how fast they train here.
 
-    def __init__(self, profile: Profile, jobs: int) -> None:
-        self.profile, self.jobs = profile, jobs
+    `began` is when the command did: what failed since is not tried again by another process.
+    """
+
+    def __init__(self, profile: Profile, jobs: int, began: str, retry: bool = False) -> None:
+        self.profile, self.jobs, self.began, self.retry = profile, jobs, began, retry
         self.runs = profile.reports / "runs"
         self.modules: dict[str, CarsDataModule] = {}
         self.speed = _measured_speed(profile)
-        self.folders = [
-            (job, self.runs / identify(job.trial, self.module(job), checkpoint_path(job.trial)))
-            for job in profile.jobs
-        ]
+        self.entries = [self._entry(job) for job in profile.jobs]
+        if not self.modules:
+            raise EffnetError(self.entries[0].message)
+
+    def _entry(self, job: Job) -> Entry:
+        try:
+            data, checkpoint = self.module(job), checkpoint_path(job.trial)
+        except EffnetError as error:
+            return Entry(job, None, message=str(error))
+        return Entry(job, self.runs / identify(job.trial, data, checkpoint), checkpoint)
 
     def module(self, job: Job) -> CarsDataModule:
         """The job's data, shared between all jobs that see the same pixels in the same batches."""
@@ -104,30 +131,58 @@ class Grid:
         fields = (t.data_dir, t.image_size, t.in_channels, t.batch_size, t.seed, t.n_classes)
         key = repr((*fields, t.max_per_class, t.crop, t.crop_margin, t.validation, t.holdout))
         if key not in self.modules:
-            self.modules[key] = data_module(t)
-            self.modules[key].setup()
+            data = data_module(t)
+            data.setup()
+            self.modules[key] = data
         return self.modules[key]
 
-    def todo(self) -> list[Job]:
-        """The jobs that are not finished."""
-        return [job for job, folder in self.folders if not _finished(folder)]
+    def any_module(self) -> CarsDataModule:
+        """The data of the first trial that has any."""
+        return next(iter(self.modules.values()))
+
+    def todo(self) -> list[Entry]:
+        """The trials that are to be trained."""
+        return [entry for entry in self.entries if entry.folder and self._due(entry.folder)]
+
+    def _due(self, folder: Path) -> bool:
+        if finished(folder):
+            return False
+        try:
+            status = read_status(folder)
+        except Damaged:
+            return True
+        if status.get("state") != "failed":
+            return True
+        return status["updated"] < self.began and (self.retry or status.get("system", False))
 
     def train(self, wait: bool) -> None:
-        """Train what is missing; `wait` for what another process trains, or leave it out."""
-        for number, (job, folder) in enumerate(self.folders, start=1):
-            if _finished(folder):
+        """Train what is missing; `wait` for what another process trains, or leave it out.
+
+        A trial that fails is told, and the next one is trained.
+        """
+        for number, entry in enumerate(self.entries, start=1):
+            if entry.folder is None or not self._due(entry.folder):
                 continue
-            folder.mkdir(parents=True, exist_ok=True)
             try:
-                with run_lock(folder).acquire(timeout=-1 if wait else 0):
-                    if not _finished(folder):
-                        print(f"trial {number} of {len(self.folders)}: {job.name}", flush=True)
-                        self._train(job)
+                make_folder(entry.folder)
+                what = f"trial {entry.job.name} is trained"
+                with locked(run_lock(entry.folder), what, wait):
+                    if not self._due(entry.folder):
+                        continue
+                    print(f"trial {number} of {len(self.entries)}: {entry.job.name}", flush=True)
+                    self._train(entry)
             except Timeout:
                 continue
+            except TrialInterrupted:
+                raise
+            except Exception as error:
+                if not isinstance(error, EffnetError):
+                    traceback.print_exc()
+                entry.message = str(error)
+                print(f"trial {entry.job.name} failed: {error}", flush=True)
 
-    def _train(self, job: Job) -> None:
-        data, size = self.module(job), _size(job)
+    def _train(self, entry: Entry) -> None:
+        job, data, size = entry.job, self.module(entry.job), _size(entry.job)
         images = len(data.split_rows("train"))
 
         def first_epoch(seconds: float) -> None:
@@ -141,15 +196,16 @@ class Grid:
             job.name,
             job.group,
             data=data,
-            checkpoint=checkpoint_path(job.trial),
+            checkpoint=entry.checkpoint,
             callbacks=[FirstEpoch(first_epoch)],
+            keep_weights=job.keep_weights,
         )
         self.speed.update(_measured_speed(self.profile))
         self.estimate("the runs so far")
 
     def estimate(self, source: str) -> None:
         """Print at most how long the rest takes, from the speeds measured on this device."""
-        todo = self.todo()
+        todo = [entry.job for entry in self.todo()]
         if not todo or not self.speed:
             return
         slowest = min(self.speed.values())
@@ -163,53 +219,8 @@ class Grid:
         print(f"  {len(todo)} to train: at most about {left} (by {source})", flush=True)
 
 
-def _finished(folder: Path) -> bool:
-    return read_status(folder).get("state") == "finished"
-
-
 def _size(job: Job) -> tuple[str, int]:
     return job.trial.model_name, job.trial.side
-
-
-def _in_processes(profile: Profile, jobs: int) -> None:
-    """Train with `jobs` processes of this command, which share the cores between them.
-
-    Not a pool of concurrent.futures or loky: their workers outlive a killed parent and train on
-    for it, and an interrupted one would begin the call that is queued behind. Here the run folders
-    and their locks say what is left to do, so that nothing needs handing out or sending back.
-    """
-    command = [sys.executable, "-m", "effnet.grid", profile.name, "--worker", str(jobs)]
-    threads = max(1, identity.cores() // jobs)
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    workers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) for _ in range(jobs)
-    ]
-    try:
-        going = True
-        while going:
-            time.sleep(0.2)
-            going = any(worker.poll() is None for worker in workers)
-            if any(worker.poll() for worker in workers):  # also when all have ended
-                raise EffnetError(
-                    "a trial could not be trained (see above), the others are stopped after their "
-                    "last whole epoch. The same command goes on with what is missing."
-                )
-    finally:
-        for worker in workers:
-            assert worker.stdin
-            worker.stdin.close()  # see stop_with_parent
-        for worker in workers:
-            worker.wait()
-
-
-def stop_with_parent() -> None:
-    """In a worker: stop after the last whole epoch once the parent is gone, however it went."""
-
-    def watch() -> None:
-        os.read(sys.stdin.fileno(), 1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _measured_speed(profile: Profile) -> dict[tuple[str, int], float]:
@@ -219,31 +230,3 @@ def _measured_speed(profile: Profile) -> dict[tuple[str, int], float]:
         return {}
     runs = runs[runs["device"] == identity.environment()["device"]]
     return runs.groupby(["model_name", "image_size"])["images_per_second"].median().to_dict()
-
-
-def _write_profile(profile: Profile, data: CarsDataModule, seconds: float) -> None:
-    """Which data the results stand on, and which machine made them."""
-    path = profile.reports / "profile.json"
-    before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
-    images, classes = len(data.annotations), data.num_classes
-    name = "demo" if profile.demo else "Stanford Cars"
-    environment = identity.environment()
-    write_json(
-        path,
-        {
-            "profile": profile.name,
-            "note": profile.note,
-            "data": {
-                "name": name,
-                "images": images,
-                "classes": classes,
-                "complete": thesis.is_whole(images, classes) and not profile.demo,
-                "data_hash": data.data_hash,
-            },
-            "commit": environment["commit"],
-            "machine": f"{environment['device']}, {environment['cores']} cores",
-            "environment": environment,
-            "seconds": round(before + seconds, 1),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )

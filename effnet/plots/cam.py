@@ -5,7 +5,6 @@ grows with each of them. For the last layer, behind which EfficientNet only pool
 is up to a factor the class activation map of Zhou et al. (2016) that the published figure shows.
 """
 
-import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,12 +19,14 @@ from torch import Tensor
 
 from effnet.datasets.layouts import open_dataset
 from effnet.errors import EffnetError
+from effnet.files import read_sealed
 from effnet.model import EfficientNet
 from effnet.plots.augmentation import picture
 from effnet.plots.groups import absent
 from effnet.plots.style import GREEN, VERMILLION, footnote, new_figure, styled
 from effnet.runs import predictions, run_folder
 from effnet.train import make_classifier
+from effnet.training.checkpoints import best_weights
 from effnet.training.module import Classifier
 from effnet.trial import Trial, resolve
 
@@ -78,10 +79,10 @@ def grad_cam(
 def load_trained(run: pd.Series | Path | str) -> Classifier:
     """The network of a finished run with the weights of its best epoch, on the CPU."""
     folder = run_folder(run)
-    values = json.loads((folder / "trial.json").read_text(encoding="utf-8"))["trial"]
+    values = read_sealed(folder / "trial.json")["trial"]
     # The weights come from the run itself; the checkpoint that it began with may be gone.
     trial = Trial.make(values | {"weights": None, "freeze_pretrained_weights": False})
-    best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    best = best_weights(folder)
     if "_fc.bias" not in best:
         raise EffnetError(f"{folder}: figure 8 needs an EfficientNet, not {trial.model_name}.")
     classifier = make_classifier(trial, len(best["_fc.bias"]), None)

@@ -11,9 +11,15 @@ from matplotlib.figure import Figure
 
 from effnet.plots.groups import absent, group_colour, group_name, present
 from effnet.plots.style import GREEN, GREY, VERMILLION, footnote, hide_axes, new_figure, styled
-from effnet.runs import metrics
+from effnet.runs import history
 
-STATES = {"finished": GREEN, "running": "#0072B2", "interrupted": GREY, "failed": VERMILLION}
+STATES = {
+    "finished": GREEN,
+    "running": "#0072B2",
+    "interrupted": GREY,
+    "failed": VERMILLION,
+    "damaged": VERMILLION,
+}
 FILES = {
     "trial.json": "hyperparameters, environment, data and code hash",
     "status.json": "state, epochs done, time",
@@ -34,8 +40,8 @@ def run_table(runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for _, run in runs.sort_values(["created", "name"], ascending=False).iterrows():
-        history = metrics(run) if (Path(run["path"]) / "metrics.csv").is_file() else None
-        last = {} if history is None or history.empty else history.iloc[-1]
+        past = history(run)
+        last = {} if past is None or past.empty else past.iloc[-1]
         rows.append(
             {
                 "name": run["name"],
@@ -45,9 +51,9 @@ def run_table(runs: pd.DataFrame) -> pd.DataFrame:
                 "running_time_s": run["seconds"],
                 "epoch_last": last.get("epoch"),
                 "train_acc_last": last.get("train_acc_batch_mean"),
-                "val_acc_max": None if history is None else history["val_acc_batch_mean"].max(),
-                "val_acc_max_per_image": None if history is None else history["val_acc"].max(),
-                "lap_time_s": None if history is None else history["seconds"].mean(),
+                "val_acc_max": None if past is None else past["val_acc_batch_mean"].max(),
+                "val_acc_max_per_image": None if past is None else past["val_acc"].max(),
+                "lap_time_s": None if past is None else past["seconds"].mean(),
                 "in_channels": run["in_channels"],
                 "weights": run["weights"] if isinstance(run["weights"], str) else "none",
                 "dropout_rate": run["dropout_rate"],

@@ -8,7 +8,8 @@ import torch
 
 from effnet.count import count_parameters, count_trainable_parameters
 from effnet.data import CarsDataModule
-from effnet.files import atomic_write, write_json
+from effnet.files import atomic_write, write_sealed
+from effnet.training.checkpoints import load_checkpoint
 from effnet.training.module import TOP_K, Classifier
 from effnet.training.tracking import NeptuneLogger
 
@@ -43,8 +44,7 @@ def write(
     """
     trial = classifier.trial
     if trial.predict_with == "best":
-        # best.ckpt is ours and holds tensors and numbers only
-        state = torch.load(folder / "best.ckpt", map_location=classifier.device, weights_only=True)
+        state = load_checkpoint(folder / "best.ckpt", classifier.device)
         classifier.model.load_state_dict(state["state_dict"])
     final = {}
     # Without a held-out part the official test split is "val"; a folder may have no test split.
@@ -67,7 +67,7 @@ def write(
             table.to_csv(temporary, index=False, float_format="%.6f")
     trained = len(data.split_rows("train")) * len(rows)
     seconds = sum(row["seconds"] for row in rows)
-    write_json(
+    write_sealed(
         folder / "summary.json",
         {
             "parameters": count_parameters(classifier.model),

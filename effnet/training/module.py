@@ -169,7 +169,8 @@ class Classifier(pl.LightningModule):
         plain = trial.precision == "32-true" and not (trial.compile or trial.cuda_graphs)
         if plain and self.device.type == "cpu" and isinstance(self.model, EfficientNet):
             return folded(self.model).forward
-        return self.model
+        # A method: the module, kept as an attribute, would enter the state a second time.
+        return self.model.__call__
 
     def on_validation_epoch_start(self) -> None:
         self._evaluate = self.evaluator()
@@ -215,6 +216,10 @@ class Classifier(pl.LightningModule):
         checkpoint["plateau_scheduler"] = self.scheduler.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Checkpoints of earlier versions hold the model twice where it was not `folded`.
+        state = checkpoint["state_dict"]
+        for name in [name for name in state if name.startswith("_evaluate.")]:
+            del state[name]
         self.scheduler_state = checkpoint["plateau_scheduler"]
 
     def on_train_start(self) -> None:
@@ -226,8 +231,26 @@ class Classifier(pl.LightningModule):
 
     def _check_finite(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
-            lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
             raise NonFiniteLoss(
-                f"the loss became {loss} {where} in epoch {self.current_epoch} at learning rate "
-                f"{lr:g}. Lower initial_lr, or raise batch_norm_momentum for short runs."
+                f"the loss became {loss} {where} in epoch {self.current_epoch}. {self._advice()}"
             )
+
+    def _advice(self) -> str:
+        """What to do about a loss that is not finite."""
+        if self.trainer.global_step:
+            lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+            return (
+                f"The learning rate was {lr:g}: lower initial_lr, or raise batch_norm_momentum for "
+                "short runs."
+            )
+        state = self.model.state_dict()
+        bad = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+        if bad:
+            return (
+                f"{len(bad)} of the network's {len(state)} tensors were not finite from the start, "
+                f"the first is {bad[0]}: give other weights."
+            )
+        return (
+            "Nothing was learned yet and the weights are finite: look at the weights' fit to "
+            f"normalization={self.trial.normalization!r} and at precision={self.trial.precision!r}."
+        )

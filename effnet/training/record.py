@@ -1,16 +1,14 @@
-"""What a run's folder says of the run: trial.json (what it is), status.json (how far it got)."""
+"""What a run is: trial.json, written when it begins; and the lock it is trained under."""
 
-import json
-import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
 from effnet.data import CarsDataModule
-from effnet.files import write_json
+from effnet.files import Damaged, read_sealed, write_sealed
 from effnet.training import identity
+from effnet.training.checkpoints import set_aside
 from effnet.trial import Trial
 
 
@@ -24,8 +22,15 @@ def write_record(folder: Path, trial: Trial, name: str, group: str, data: CarsDa
 
     A run that goes on keeps the record it began with.
     """
-    if (folder / "trial.json").exists():
-        return
+    path = folder / "trial.json"
+    if path.exists():
+        try:
+            if read_sealed(path).get("trial_id") == folder.name:
+                return
+            raise Damaged(f"{path} is of another run.")
+        except Damaged as error:
+            print(f"{error} It is set aside and written anew.", flush=True)
+            set_aside(path)
     record = {
         "trial_id": folder.name,
         "name": name,
@@ -36,29 +41,4 @@ def write_record(folder: Path, trial: Trial, name: str, group: str, data: CarsDa
         "environment": identity.environment(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    write_json(folder / "trial.json", record)
-
-
-def read_status(folder: Path) -> dict[str, Any]:
-    """The run's status.json; empty where training never began."""
-    path = folder / "status.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-class Status:
-    """Writes status.json: state, message, epochs done, seconds trained in all, time of day."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.start = time.perf_counter() - read_status(folder).get("seconds", 0.0)
-
-    def write(self, state: str, epochs_done: int, message: str = "") -> None:
-        """`state` is "running", "interrupted", "failed" or "finished"."""
-        status = {
-            "state": state,
-            "message": message,
-            "epochs_done": epochs_done,
-            "seconds": round(time.perf_counter() - self.start, 1),
-            "updated": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        write_json(self.folder / "status.json", status)
+    write_sealed(path, record)

@@ -1,6 +1,5 @@
 """Lightning's trainer for a trial, and what is around it: memory, threads, signals."""
 
-import json
 import logging
 import signal
 import sys
@@ -15,7 +14,7 @@ from pytorch_lightning.loggers import Logger
 
 from effnet.data import CarsDataModule
 from effnet.fast.memory import keep_freed_memory
-from effnet.training.callbacks import AtomicCheckpointIO
+from effnet.training.checkpoints import AtomicCheckpointIO
 from effnet.trial import Trial
 
 EVALUATED_PIXELS = 128 * 64 * 64
@@ -81,16 +80,13 @@ def together(batch_size: int, image_size: int) -> int:
 
 
 @contextmanager
-def same_threads(folder: Path) -> Iterator[None]:
-    """As many threads as the run in `folder` began with.
+def threads(trial: Trial) -> Iterator[None]:
+    """Compute with the trial's number of threads, on a machine of any size.
 
-    Sums that are split over other threads round otherwise: a resumed run would end elsewhere.
+    Sums that are split over other threads round otherwise: the run would end elsewhere.
     """
     own = torch.get_num_threads()
-    record = json.loads((folder / "trial.json").read_text(encoding="utf-8"))
-    threads = record["environment"].get("threads", own)
-    if threads != own:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(trial.threads)
     try:
         yield
     finally:

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from effnet.files import write_json
+from effnet.files import read_sealed, write_json, write_sealed
+from effnet.training.status import sealed
 
 DATA_HASH = "da" * 32
 
@@ -119,7 +120,7 @@ def fake_run(
     best = int(metrics["val_loss_batch_mean"].idxmin())
     seconds = float(metrics["seconds"].sum())
     val_loss = float(metrics["val_loss"].iloc[best])
-    write_json(
+    write_sealed(
         folder / "trial.json",
         {
             "trial_id": trial_id,
@@ -138,17 +139,7 @@ def fake_run(
             "created": f"2026-01-02T03:{len(name) % 60:02d}:00+00:00",
         },
     )
-    write_json(
-        folder / "status.json",
-        {
-            "state": state,
-            "message": "",
-            "epochs_done": epochs,
-            "seconds": seconds,
-            "updated": "2026-01-02T04:00:00+00:00",
-        },
-    )
-    write_json(
+    write_sealed(
         folder / "summary.json",
         {
             "parameters": 4_258_624 if fields["in_channels"] == 3 else 4_258_048,
@@ -164,8 +155,25 @@ def fake_run(
         },
     )
     torch.save({"state_dict": {}, "epoch": best, "val_loss": val_loss}, folder / "best.ckpt")
-    torch.save({"state_dict": {}, "epoch": epochs - 1}, folder / "last.ckpt")
+    write_sealed(
+        folder / "status.json",
+        {
+            "state": state,
+            "message": "",
+            "epochs_done": epochs,
+            "epochs": fields["epochs"],
+            "seconds": seconds,
+            "updated": "2026-01-02T04:00:00+00:00",
+            "outputs": sealed(folder),
+        },
+    )
     return folder
+
+
+def reseal(folder: Path) -> None:
+    """Make a run whole again whose files a test has changed: as if it had left them so."""
+    status = read_sealed(folder / "status.json")
+    write_sealed(folder / "status.json", status | {"outputs": sealed(folder)})
 
 
 def fake_profile(

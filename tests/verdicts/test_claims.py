@@ -1,6 +1,5 @@
 """Verdicts: complete, never decided by demo data, and turned by wrong results."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +9,7 @@ from fake_thesis import fake_thesis
 
 from effnet import augment, loss, model, thesis
 from effnet.errors import EffnetError
+from effnet.files import write_sealed
 from effnet.runs import load_runs
 from effnet.verdicts import __main__ as command
 from effnet.verdicts import (
@@ -323,7 +323,7 @@ def test_grid_json_limits_the_runs(real, tmp_path):
     reports = fake_profile(tmp_path / "demo", groups=("pretrained",), frozen=False)
     entries = load_runs(reports)[["trial_id", "name", "group"]].to_dict("records")[:2]
     entries[0]["name"] = "renamed"
-    (reports / "grid.json").write_text(json.dumps(entries))
+    write_sealed(reports / "grid.json", {"runs": entries})
     assert set(claims.profile_runs(reports)["name"]) == {"renamed", entries[1]["name"]}
 
 
