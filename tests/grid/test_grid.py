@@ -10,12 +10,10 @@ import torch
 from filelock import FileLock
 
 from effnet.demo.folder import make_demo
-from effnet.errors import EffnetError
-from effnet.grid import train
+from effnet.grid import train, workers
 from effnet.grid.profiles import Job, Profile
 from effnet.training import identity
-from effnet.training.record import read_status
-from effnet.training.trainer import same_threads
+from effnet.training.status import read_status
 from effnet.trial import Trial
 
 SMALL = {"recipe": "thesis", "image_size": 32, "batch_size": 10, "epochs": 1}
@@ -31,8 +29,8 @@ def profile(tmp_path):
 
 
 def test_a_worker_leaves_out_what_another_trains(profile, capsys):
-    trials = train.Grid(profile, 2)
-    first, second = [folder for _, folder in trials.folders]
+    trials = train.Grid(profile, 2, train.now())
+    first, second = [entry.folder for entry in trials.entries]
     first.mkdir(parents=True)
     with FileLock(first / ".lock"):  # as another process holds it
         trials.train(wait=False)
@@ -44,13 +42,15 @@ def test_a_worker_leaves_out_what_another_trains(profile, capsys):
     assert "seed 1" not in capsys.readouterr().out.replace("1 to train", "")
 
 
-def test_one_failed_process_stops_the_others():
-    with pytest.raises(EffnetError, match="a trial could not be trained.*goes on"):
-        train._in_processes(SimpleNamespace(name="no such profile"), 2)
+def test_workers_that_cannot_begin_are_not_started_again(tmp_path):
+    unknown = SimpleNamespace(name="no such profile", reports=tmp_path)
+    workers.train(unknown, 2, train.now(), retry=False)  # returns, and the caller says why
 
 
 def test_a_worker_ends_with_its_parent():
-    code = "import time; from effnet.grid import train; train.stop_with_parent(); time.sleep(60)"
+    code = (
+        "import time; from effnet.grid import workers; workers.stop_with_parent(); time.sleep(60)"
+    )
     worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     worker.stdin.close()  # what the system does when the parent is killed
     assert worker.wait(timeout=30) != 0
@@ -74,7 +74,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("library", ["Stdlib", "Loky"])
 def test_a_library_s_pool_outlives_its_parent(library, tmp_path):
-    """Why the grid has processes of its own: `train._in_processes`."""
+    """Why the grid has processes of its own: `workers.train`."""
     (tmp_path / "pool.py").write_text(POOL)
     done = tmp_path / "done"
     command = [sys.executable, "pool.py", library, str(done)]
@@ -88,25 +88,21 @@ def test_a_library_s_pool_outlives_its_parent(library, tmp_path):
     assert done.exists()  # the worker went on for nobody
 
 
-def test_jobs_and_cores(monkeypatch):
+def test_jobs_and_cores(monkeypatch, profile):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(train.os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**23}.get)
     monkeypatch.setattr(identity, "cores", lambda: 2)
-    assert train.default_jobs() == 2
+    assert train.default_jobs(profile) == 2
     monkeypatch.setattr(identity, "cores", lambda: 64)
-    assert train.default_jobs() == 4
+    assert train.default_jobs(profile) == 22, "34 GB of memory"
+    wide = Job("wide", "scratch_rgb", profile.jobs[0].trial.replace(threads=16))
+    profile.jobs.append(wide)
+    assert train.default_jobs(profile) == 4
     result = subprocess.run(
         [sys.executable, "-m", "effnet.grid", "smoke", "--jobs", "0"],
         capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 1 and "--jobs is 0" in result.stderr
-
-
-def test_a_resumed_run_keeps_its_number_of_threads(tmp_path):
-    (tmp_path / "trial.json").write_text('{"environment": {"threads": 3}}')
-    before = torch.get_num_threads()
-    with same_threads(tmp_path):
-        assert torch.get_num_threads() == 3
-    assert torch.get_num_threads() == before
 
 
 def test_the_fast_profile_is_the_thesis_in_other_settings():

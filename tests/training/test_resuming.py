@@ -1,0 +1,165 @@
+"""A trial of any kind that was killed goes on after its last whole epoch, to the same bytes."""
+
+from unittest import mock
+
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from effnet.demo.folder import make_demo
+from effnet.model import build_model
+from effnet.train import TrialInterrupted, run
+from effnet.training import checkpoints
+from effnet.training.module import Classifier
+from effnet.training.status import read_status
+from effnet.trial import Trial
+
+THIN = {"width_coefficient": 0.2, "depth_coefficient": 0.2}
+KINDS = {
+    "effnet": THIN,
+    "torchvision": {"model_name": "torchvision:resnet18"},
+    "timm": {"model_name": "timm:resnet10t"},
+    "bf16": THIN | {"precision": "bf16-mixed"},
+    "compiled": THIN | {"compile": True},
+    "one channel": THIN | {"in_channels": 1},
+    "frozen": {"freeze_pretrained_weights": True, "optimizer": "adam"},
+    "holdout": THIN | {"validation": "holdout", "holdout": 0.3, "predict_with": "best"},
+    "elsewhere": THIN,
+}
+
+
+class KillLater(pl.Callback):
+    """Leaves training in the middle of an epoch, as a kill would: nothing is written after it."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == (self.epoch, 2):
+            raise KeyboardInterrupt
+
+
+def contents(folder):
+    table = pd.read_csv(folder / "metrics.csv", dtype=str).drop(columns="seconds")
+    files = sorted(folder.glob("predictions_*.csv"))
+    return [table.to_csv(), *(path.read_bytes() for path in files)]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    data = make_demo(tmp_path_factory.mktemp("data") / "smoke", size="smoke")
+    return {
+        "recipe": "thesis", "image_size": 32, "batch_size": 10, "epochs": 3, "lr_patience": 0,
+        "batch_norm_momentum": 0.1, "data_dir": str(data),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def kind(request, small, tmp_path):
+    """A trial of a kind; "elsewhere" believes that it is not on a CPU."""
+    values = small | KINDS[request.param]
+    if request.param == "frozen":
+        torch.manual_seed(0)
+        weights = build_model("b0", num_classes=4, padding="symmetric").state_dict()
+        torch.save(weights, tmp_path / "weights.pth")
+        values["weights"] = str(tmp_path / "weights.pth")
+    evaluator, compile_model = Classifier.evaluator, torch.nn.Module.compile
+
+    def not_on_a_cpu(self):
+        with mock.patch.object(Classifier, "device", torch.device("meta")):
+            return evaluator(self)
+
+    def quickly(self, *_args, **_options):  # what torch.compile generates matters nothing here
+        compile_model(self, backend="eager")
+
+    with mock.patch.object(torch.nn.Module, "compile", quickly):
+        if request.param == "elsewhere":
+            with mock.patch.object(Classifier, "evaluator", not_on_a_cpu):
+                yield Trial.make(values)
+        else:
+            yield Trial.make(values)
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_every_kind_of_trial_resumes(kind, tmp_path):
+    whole = run(kind, tmp_path / "whole")
+    for epoch in (1, 2):
+        with pytest.raises(TrialInterrupted):
+            run(kind, tmp_path / "killed", callbacks=[KillLater(epoch)])
+    state = checkpoints.load_checkpoint(next(tmp_path.glob("killed/*/last.ckpt")))["state_dict"]
+    assert {name.partition(".")[0] for name in state} <= {"model", "augment"}, "the model, once"
+    killed = run(kind, tmp_path / "killed")
+    assert contents(killed) == contents(whole)
+    assert len(pd.read_csv(killed / "metrics.csv")) == 3
+    assert read_status(killed)["state"] == "finished"
+    assert not (killed / "last.ckpt").exists(), "it goes once the run is whole"
+    torch.testing.assert_close(
+        checkpoints.best_weights(killed), checkpoints.best_weights(whole), rtol=0, atol=0
+    )
+
+
+@pytest.mark.parametrize("twice", [True, False], ids=["model twice", "model once"])
+def test_checkpoints_of_earlier_versions_are_read(small, tmp_path, twice):
+    """They say nothing of who wrote them, and may hold the network a second time."""
+    trial = Trial.make(small | THIN)
+    whole = run(trial, tmp_path / "whole")
+    with pytest.raises(TrialInterrupted):
+        run(trial, tmp_path / "killed", callbacks=[KillLater(2)])
+    last = tmp_path / "killed" / whole.name / "last.ckpt"
+    state = torch.load(last, weights_only=True)
+    del state["callbacks"]["RunCheckpoint"]["made_by"]
+    if twice:
+        model = [name for name in state["state_dict"] if name.startswith("model.")]
+        for name in model:
+            twin = name.replace("model.", "_evaluate.", 1)
+            state["state_dict"][twin] = state["state_dict"][name]
+    torch.save(state, last)
+    assert contents(run(trial, tmp_path / "killed")) == contents(whole)
+
+
+def test_the_machine_s_threads_do_not_matter_and_the_trial_s_do(small, tmp_path):
+    folders = []
+    own = torch.get_num_threads()
+    for name, machine, threads in (("a", 1, 1), ("b", 2, 1), ("c", 2, 2), ("d", 1, 2)):
+        torch.set_num_threads(machine)
+        trial = Trial.make(small | THIN | {"epochs": 1, "threads": threads})
+        folders.append(run(trial, tmp_path / name))
+        assert torch.get_num_threads() == machine
+    torch.set_num_threads(own)
+    one, one_again, two, two_again = folders
+    assert one.name == one_again.name != two.name == two_again.name
+    assert contents(one) == contents(one_again)
+    assert contents(two) == contents(two_again)
+    assert contents(one) != contents(two), "the trial is too small to show what threads do"
+
+
+def test_another_trial_s_checkpoint_is_refused(small, tmp_path, capsys):
+    mine, other = Trial.make(small | THIN), Trial.make(small | THIN | {"weight_decay": 0.3})
+    for trial in (mine, other):
+        with pytest.raises(TrialInterrupted):
+            run(trial, tmp_path, callbacks=[KillLater(2)])
+    records = {path.parent.name: path for path in tmp_path.glob("*/last.ckpt")}
+    a, b = records.values()
+    b.write_bytes(a.read_bytes())
+    capsys.readouterr()
+    for trial in (mine, other):
+        run(trial, tmp_path)
+    told = capsys.readouterr().out
+    assert f"is of trial {a.parent.name}, not of {b.parent.name}" in told
+    assert (b.parent / "last.ckpt.damaged").exists() and not (
+        a.parent / "last.ckpt.damaged"
+    ).exists()
+    alone = run(Trial.make(small | THIN | {"weight_decay": 0.3}), tmp_path / "alone")
+    assert contents(tmp_path / alone.name) == contents(alone)
+
+
+def test_another_version_is_named(small, tmp_path, capsys, monkeypatch):
+    trial = Trial.make(small | THIN)
+    environment = checkpoints.identity.environment()
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.identity, "environment", lambda: environment | {"torch": "1.2"})
+        with pytest.raises(TrialInterrupted):
+            run(trial, tmp_path, callbacks=[KillLater(2)])
+    run(trial, tmp_path)
+    assert f"began with torch 1.2, now {environment['torch']}" in capsys.readouterr().out
