@@ -4,10 +4,9 @@ from unittest import mock
 
 import pandas as pd
 import pytest
-import pytorch_lightning as pl
 import torch
+from small_trials import THIN, KillLater, contents
 
-from effnet.demo.folder import make_demo
 from effnet.model import build_model
 from effnet.train import TrialInterrupted, run
 from effnet.training import checkpoints
@@ -15,7 +14,6 @@ from effnet.training.module import Classifier
 from effnet.training.status import read_status
 from effnet.trial import Trial
 
-THIN = {"width_coefficient": 0.2, "depth_coefficient": 0.2}
 KINDS = {
     "effnet": THIN,
     "torchvision": {"model_name": "torchvision:resnet18"},
@@ -27,32 +25,6 @@ KINDS = {
     "holdout": THIN | {"validation": "holdout", "holdout": 0.3, "predict_with": "best"},
     "elsewhere": THIN,
 }
-
-
-class KillLater(pl.Callback):
-    """Leaves training in the middle of an epoch, as a kill would: nothing is written after it."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if (trainer.current_epoch, batch_idx) == (self.epoch, 2):
-            raise KeyboardInterrupt
-
-
-def contents(folder):
-    table = pd.read_csv(folder / "metrics.csv", dtype=str).drop(columns="seconds")
-    files = sorted(folder.glob("predictions_*.csv"))
-    return [table.to_csv(), *(path.read_bytes() for path in files)]
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    data = make_demo(tmp_path_factory.mktemp("data") / "smoke", size="smoke")
-    return {
-        "recipe": "thesis", "image_size": 32, "batch_size": 10, "epochs": 3, "lr_patience": 0,
-        "batch_norm_momentum": 0.1, "data_dir": str(data),
-    }  # fmt: skip
 
 
 @pytest.fixture
