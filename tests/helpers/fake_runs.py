@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from effnet.files import read_sealed, write_json, write_sealed
+from effnet.files import read_sealed, write_sealed
 from effnet.training.status import sealed
 
 DATA_HASH = "da" * 32
@@ -214,7 +214,7 @@ def fake_profile_json(
 ) -> Path:
     """`reports/profile.json`, which says what data the profile's runs saw."""
     path = Path(reports) / "profile.json"
-    write_json(
+    write_sealed(
         path,
         {
             "profile": Path(reports).name,
