@@ -2,7 +2,6 @@
 
 import platform
 import re
-import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -18,7 +17,6 @@ from effnet.paths import ROOT
 from effnet.train import TrialInterrupted, run
 from effnet.training.status import read_status
 from effnet.trial import Trial
-
 
 __all__ = ["open_folder"]
 

@@ -1,0 +1,17 @@
+"""Killed around any write, a run goes on to the same bytes; `make campaign` tries every point."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HELPERS = Path(__file__).parents[1] / "helpers"
+
+
+def test_killed_around_a_write(small, tmp_path):
+    step = "1" if os.environ.get("CAMPAIGN") else "13"
+    command = [sys.executable, str(HELPERS / "crash_points.py"), small["data_dir"], str(tmp_path)]
+    done = subprocess.run([*command, step], capture_output=True, text=True)
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "crash points end with the right bytes" in done.stdout
