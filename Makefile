@@ -25,7 +25,7 @@ SOURCES := $(wildcard effnet/*.py effnet/*/*.py data/thesis/*.csv)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env reproduce grid report claims test lab run data check-data weights bench \
+.PHONY: help env reproduce grid report claims test campaign lab run data check-data weights bench \
         lint lint-format lint-rules lint-outputs lint-imports lint-types clean clean-cache
 
 help: ## this list
@@ -96,6 +96,10 @@ weights: $(READY) ## fetch the pretrained weights that the profile needs
 
 test: $(READY) ## the test suite
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+
+campaign: $(READY) ## what the suite takes a sample of: kills and damage everywhere (two hours)
+	@CAMPAIGN=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 tests/training/test_crash_points.py \
+	  tests/training/test_damaged_runs.py tests/test_damaged_reports.py tests/grid/test_grid_kills.py
 
 bench: $(READY) ## speed beside the thesis's way, timm and torchvision (an hour on 2 cores)
 	@$(PY) benchmarks/bench.py $(ARGS)

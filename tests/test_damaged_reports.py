@@ -5,6 +5,7 @@ import shutil
 import warnings
 
 import pytest
+from campaign import tries
 from damaging import DAMAGES, damage
 from fake_runs import fake_profile
 
@@ -17,7 +18,8 @@ from effnet.verdicts.claims import judge
 FILES = ("trial.json", "status.json", "summary.json", "metrics.csv", "predictions_train.csv",
          "predictions_val.csv", "best.ckpt")  # fmt: skip
 CASES = [*itertools.product(FILES, ("missing", "empty", "cut"), (0.5,))]
-CASES += [*itertools.product(FILES, ("flipped",), (0.0, 0.13, 0.5, 0.77, 1.0))]
+FLIPS = tries(5, 60)
+CASES += [*itertools.product(FILES, ("flipped",), [i / (FLIPS - 1) for i in range(FLIPS)])]
 CASES.remove(("status.json", "missing", 0.5))  # a run that never began to train
 
 
@@ -71,7 +73,7 @@ def test_no_damage_changes_a_number_and_every_damage_is_named(original, reports,
             reason = next(text for path, text in bad.items() if path.endswith(folder.name))
             assert name in reason and reason in told
     assert len(after) + len(bad) == len(before)
-    assert len(bad) > len(CASES) - 12
+    assert len(bad) > 0.75 * len(CASES)
 
 
 def test_a_damaged_table_is_never_shown(reports, damaged):

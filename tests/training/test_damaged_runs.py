@@ -4,6 +4,7 @@ which file it was."""
 import shutil
 
 import pytest
+from campaign import tries
 from damaging import DAMAGES, damage
 from small_trials import THIN, KillLater, contents
 
@@ -40,6 +41,12 @@ def stopped(trial, tmp_path_factory):
     return next(runs.iterdir())
 
 
+FLIPS = tries(1, 25)
+HOW = [(how, 0.5) for how in DAMAGES[:3]] + [
+    ("flipped", (i + 1) / (FLIPS + 1)) for i in range(FLIPS)
+]
+
+
 def again(trial, folder, tmp_path):
     """`run` in a copy of the folder, that the caller damages first."""
     copy = tmp_path / folder.name
@@ -47,33 +54,36 @@ def again(trial, folder, tmp_path):
     return copy, lambda: run(trial, tmp_path)
 
 
-@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("how, at", HOW)
 @pytest.mark.parametrize("name", FINISHED)
-def test_a_finished_run_is_made_whole_again(trial, whole, tmp_path, capsys, name, how):
+def test_a_finished_run_is_made_whole_again(trial, whole, tmp_path, capsys, name, how, at):
     folder, run_again = again(trial, whole, tmp_path)
-    damage(folder / name, how)
-    assert not finished(folder)
+    damage(folder / name, how, at)
+    harmless = name == "status.json" and at != 0.5 and finished(folder)  # white space
+    assert harmless or not finished(folder)
     capsys.readouterr()
     assert run_again() == folder
     assert finished(folder) and contents(folder) == contents(whole)
-    if (name, how) != ("status.json", "missing"):  # what never said "finished" was not
+    if not harmless and (name, how) != ("status.json", "missing"):
         assert name in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("how, at", HOW)
 @pytest.mark.parametrize("name", UNFINISHED)
 def test_an_unfinished_run_goes_on_from_what_is_whole(
-    trial, whole, stopped, tmp_path, capsys, name, how
+    trial, whole, stopped, tmp_path, capsys, name, how, at
 ):
     folder, run_again = again(trial, stopped, tmp_path)
-    damage(folder / name, how)
+    damage(folder / name, how, at)
     capsys.readouterr()
     run_again()
     assert finished(folder) and contents(folder) == contents(whole)
     told = capsys.readouterr().out
+    resumed = "resuming after epoch 1" in told
+    if at != 0.5 and resumed:
+        return  # white space, or padding between a checkpoint's parts
     if (name, how) not in MADE_AGAIN | {("status.json", "missing"), ("last.ckpt", "missing")}:
         assert name in told
-    resumed = "resuming after epoch 1" in told
     assert resumed == (name not in ("best.ckpt", "last.ckpt")), "it goes on where it can"
 
 
