@@ -28,7 +28,7 @@ from effnet.training.trainer import (
     signals_kept,
     threads,
 )
-from effnet.trial import Trial, resolve
+from effnet.trial import Trial, check_tracker, resolve
 from effnet.weights.load import freeze_pretrained, load_weights
 from effnet.weights.published import fetch_weights
 
@@ -79,6 +79,7 @@ def run(
             "cuda_graphs is True, but no CUDA GPU is here: set it to False. The numbers are the "
             "same up to rounding."
         )
+    check_tracker(tracker)
     data = data or data_module(trial)
     data.setup()
     _check_last_batch(trial, len(data.split_rows("train")))
