@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 Box = tuple[float, float, float, float]
-NO_FILE = "there is no such file"
+NO_FILE, NO_TARGET = "there is no such file", "a link to what is not there"
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -38,7 +38,7 @@ def require_file(path: Path | str) -> None:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         link = os.path.islink(path)
-        raise UnreadableImage("a link to what is not there" if link else NO_FILE) from None
+        raise UnreadableImage(NO_TARGET if link else NO_FILE) from None
     except OSError as error:
         raise UnreadableImage(f"cannot be read ({error.strerror or error})") from None
     if not stat.S_ISREG(mode):
