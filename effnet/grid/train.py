@@ -19,8 +19,8 @@ import pytorch_lightning as pl
 import torch
 from filelock import Timeout
 
-from effnet import thesis
 from effnet.data import CarsDataModule
+from effnet.datasets.whole import is_whole
 from effnet.demo.inputs import checkpoint_path, data_module
 from effnet.errors import EffnetError
 from effnet.files import write_json
@@ -237,7 +237,7 @@ def _write_profile(profile: Profile, data: CarsDataModule, seconds: float) -> No
                 "name": name,
                 "images": images,
                 "classes": classes,
-                "complete": thesis.is_whole(images, classes) and not profile.demo,
+                "complete": is_whole(data.annotations, data.class_names) and not profile.demo,
                 "data_hash": data.data_hash,
             },
             "commit": environment["commit"],
