@@ -114,8 +114,9 @@ class CarsDataModule(pl.LightningDataModule):
             ("n_classes", n_classes),
             ("max_per_class", max_per_class),
         ):
-            if value is not None and value < 1:
-                raise EffnetError(f"{name} is {value}; it must be at least 1")
+            least = 2 if name == "n_classes" else 1  # one class leaves nothing to tell apart
+            if value is not None and value < least:
+                raise EffnetError(f"{name} is {value}; it must be at least {least}")
         if not 0 <= holdout < 1:
             raise EffnetError(f"holdout is {holdout}; it is a share from 0 to below 1")
         self.data_dir, self.cache_dir = Path(data_dir), cache_dir
@@ -216,7 +217,7 @@ class CarsDataModule(pl.LightningDataModule):
         if wanted > len(names):
             raise EffnetError(
                 f"n_classes is {wanted}, but {self.data_dir} has {len(names)} classes; "
-                f"allowed are 1 to {len(names)}"
+                f"allowed are 2 to {len(names)}"
             )
         self.num_classes, self.class_names = wanted, names[:wanted]
         self.class_ids = np.arange(wanted)

@@ -120,11 +120,6 @@ def annotations() -> pd.DataFrame:
     )
 
 
-def is_whole(images: int, classes: int) -> bool:
-    """Whether these are the counts of the whole data set."""
-    return (images, classes) == (len(_cached("annotations", ())), len(_cached("class_names", ())))
-
-
 def class_names() -> list[str]:
     """The 196 class names by 0-based id."""
     table = _read("class_names").sort_values("class_id")

@@ -252,9 +252,9 @@ def test_unreadable_images_stop_or_are_left_out(tmp_path):
     ("arguments", "message"),
     [
         ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
-        ({"n_classes": 0}, "n_classes is 0"),
+        ({"n_classes": 1}, "n_classes is 1; it must be at least 2"),
         ({"max_per_class": -1}, "max_per_class is -1"),
-        ({"n_classes": 5}, r"n_classes is 5, but .*cars has 4 classes; allowed are 1 to 4"),
+        ({"n_classes": 5}, r"n_classes is 5, but .*cars has 4 classes; allowed are 2 to 4"),
         ({"holdout": 1.0}, "holdout is 1.0"),
         ({"holdout": 0.01}, "holdout is 0.01: .* that is none"),
         ({"in_channels": 2}, "in_channels is 2"),

@@ -1,5 +1,6 @@
 """Archives of a dataset, unpacked once, safely, to a folder that is whole or absent."""
 
+import glob
 import gzip
 import lzma
 import os
@@ -10,10 +11,14 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from effnet.datasets.disk import cannot_write
 from effnet.errors import EffnetError
+from effnet.files import WRITING, locked
+from effnet.paths import relative
 
 SUFFIXES = (".tgz", ".tar.gz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
 # Stanford Cars has 16,185 images in 2 GB. The limits stop archives made to fill a disk.
@@ -40,9 +45,10 @@ def unpack(archives: list[Path], target: Path, loose: list[Path] | None = None) 
     """Unpack `archives` into `target`, with copies of the files `loose`; returns `target`.
 
     All of it is written to a temporary folder beside `target`, which is then renamed; a `target`
-    that exists is taken as it is. Only plain files and folders below `target` are written: a
-    member that is a link, a device, absolute or climbs out with "..", that is encrypted or a
-    duplicate, or an archive past MAX_FILES or MAX_BYTES, raises EffnetError, and nothing is left.
+    that exists is taken as it is. What a killed call left is removed by the next one there. Only
+    plain files and folders below `target` are written: a member that is a link, a device, absolute
+    or climbs out with "..", that is encrypted or a duplicate, or an archive past MAX_FILES or
+    MAX_BYTES, raises EffnetError, and nothing is left.
     """
 
     def write(folder: Path) -> None:
@@ -67,28 +73,40 @@ def unpack(archives: list[Path], target: Path, loose: list[Path] | None = None) 
 def make_folder(target: Path, write: Callable[[Path], None]) -> Path:
     """Let `write` fill a temporary folder and rename it to `target`, unless that exists already.
 
-    An OSError on the way (a full disk) becomes an EffnetError; nothing half-made is left.
+    An OSError on the way (a full disk) becomes an EffnetError; nothing half-made is left, and what
+    a killed process left beside `target` is removed. One process at a time writes in a folder.
     """
     if target.is_dir():
         return target
+    lock = target.parent / ".unpacking.lock"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        with locked(lock, f"{relative(target)} is written"), ExitStack() as at_end:
+            at_end.callback(lock.unlink, missing_ok=True)
+            if not target.is_dir():  # else another process wrote it while we waited
+                _sweep(target)
+                _fill(target, write)
     except OSError as error:
-        raise EffnetError(f"{target}: cannot be made ({error.strerror or error}).") from None
+        raise cannot_write(target, error) from error
+    return target
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed processes left; `.name-*` is how earlier versions called it."""
+    for pattern in (f"{WRITING}*", f".{glob.escape(target.name)}-????????"):
+        for left in target.parent.glob(pattern):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _fill(target: Path, write: Callable[[Path], None]) -> None:
+    temporary = Path(tempfile.mkdtemp(prefix=f"{WRITING}{target.name}-", dir=target.parent))
     try:
         write(temporary)
         temporary.chmod(0o755)
-        try:
-            temporary.rename(target)
-        except OSError:
-            if not target.is_dir():  # else another process was faster, with the same content
-                raise
-    except OSError as error:
-        raise EffnetError(f"{target}: cannot be written ({error.strerror or error}).") from None
+        temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return target
 
 
 def _unpack_one(archive: Path, folder: Path, budget: list[int]) -> None:

@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 
 from effnet import thesis
-from effnet.datasets import stanford
 from effnet.datasets.facts import MAX_PAIRS, look, near_duplicates
 from effnet.datasets.folders import images as image_files
 from effnet.datasets.layouts import Dataset, open_dataset
+from effnet.datasets.whole import COLUMNS, counts, finding, is_stanford_cars, published
 from effnet.errors import EffnetError
-from effnet.files import atomic_write
+from effnet.files import CannotWrite, atomic_write
 from effnet.paths import DATA, relative
 
-COLUMNS = ["level", "kind", "split", "class_name", "path", "detail"]
 LEVELS = ("error", "warning", "note")
 # Leaked test images can lift the accuracy, contradictory labels lower it, by at most their share.
 # Stanford Cars is published with some: 34 of the 6,509 images looked at show a photograph that
@@ -46,11 +45,11 @@ def check(
     table = dataset.annotations
     facts, thumbs = look(dataset.root, table["path"].tolist(), workers, progress)
     rows = [
-        *_counts(dataset),
+        *counts(dataset),
         *_files(table, facts),
         *_boxes(table, facts),
         *_duplicates(table, facts, thumbs),
-        *_published(dataset),
+        *published(dataset),
         *_unlisted(dataset),
     ]
     findings = pd.DataFrame(rows, columns=COLUMNS)
@@ -58,61 +57,22 @@ def check(
     return dataset, findings.sort_values(["level", "kind"], kind="stable", ignore_index=True)
 
 
-def against_published(dataset: Dataset) -> pd.DataFrame:
-    """Findings of the counts, names and labels alone: no image is opened."""
-    return pd.DataFrame([*_counts(dataset), *_published(dataset)], columns=COLUMNS)
-
-
-def is_stanford_cars(dataset: Dataset) -> bool:
-    """Whether the dataset has the 196 classes of Stanford Cars, in their order."""
-    return dataset.class_names == stanford.official_names() != []
-
-
-def _row(table: pd.DataFrame, i: int | np.integer, level: str, kind: str, detail: str) -> tuple:
-    row = table.iloc[i]
-    return level, kind, row["split"], row["class_name"], row["path"], detail
-
-
-def _counts(dataset: Dataset) -> list[tuple]:
-    """Images per split and class, against the published ones where they are known."""
-    rows = []
-    names = dataset.class_names
-    found = {
-        split: np.bincount(part["class_id"], minlength=len(names))
-        for split, part in dataset.annotations.groupby("split")
-    }
-    for split in ("train", "test"):
-        for i in np.flatnonzero(found.get(split, np.zeros(len(names))) == 0):
-            rows.append(("error", "class without images", split, names[i], "", "0 images"))
-    if is_stanford_cars(dataset):
-        known = thesis.annotations()
-        for split, part in known.groupby("split", sort=False):
-            expected = np.bincount(part["class_id"], minlength=len(names))
-            for i in np.flatnonzero((found[split] != expected) & (found[split] > 0)):
-                detail = f"{found[split][i]} images, published are {expected[i]}"
-                rows.append(("error", "other number of images", split, names[i], "", detail))
-    elif set(dataset.class_names) == set(stanford.official_names()):
-        detail = "the 196 classes of Stanford Cars, numbered otherwise than in the published list"
-        rows.append(("error", "other class ids", "", "", "", detail))
-    return rows
-
-
 def _files(table: pd.DataFrame, facts: pd.DataFrame) -> list[tuple]:
     rows = []
     for i, fact in enumerate(facts.itertuples(index=False)):
         if fact.error:
             kind, _, reason = fact.error.partition(": ")
-            rows.append(_row(table, i, "error", f"{kind} file", reason))
+            rows.append(finding(table, i, "error", f"{kind} file", reason))
             continue
         if fact.mode != PLAIN_MODE:
-            rows.append(_row(table, i, "note", f"mode {fact.mode}", "converted to RGB"))
+            rows.append(finding(table, i, "note", f"mode {fact.mode}", "converted to RGB"))
         if fact.rotated:
             detail = "the EXIF orientation is ignored, as in the thesis; is it upright?"
-            rows.append(_row(table, i, "warning", "EXIF-rotated", detail))
+            rows.append(finding(table, i, "warning", "EXIF-rotated", detail))
         long, short = max(fact.width, fact.height), min(fact.width, fact.height)
         if long > LONGEST_SIDE or long > LARGEST_ASPECT * short:
             size = f"{fact.width} x {fact.height} pixels"
-            rows.append(_row(table, i, "note", "unusual size", size))
+            rows.append(finding(table, i, "note", "unusual size", size))
     return rows
 
 
@@ -128,7 +88,7 @@ def _boxes(table: pd.DataFrame, facts: pd.DataFrame) -> list[tuple]:
         box = ", ".join(f"{value:g}" for value in (x1[i], y1[i], x2[i], y2[i]))
         detail = f"box {box} in an image of {width[i]} x {height[i]}"
         level, kind = ("error", "box without area") if empty[i] else ("warning", "box beyond image")
-        rows.append(_row(table, i, level, kind, detail))
+        rows.append(finding(table, i, level, kind, detail))
     return rows
 
 
@@ -156,46 +116,11 @@ def _duplicates(table: pd.DataFrame, facts: pd.DataFrame, thumbs: np.ndarray) ->
     for i, j, how in pairs:
         detail = f"{how} as {table['path'][j]} ({split[j]}, {table['class_name'][j]})"
         if split[i] != split[j]:
-            rows.append(_row(table, i, leak, "in both splits", detail))
+            rows.append(finding(table, i, leak, "in both splits", detail))
         if label[i] != label[j]:
-            rows.append(_row(table, i, clash, "in two classes", detail))
+            rows.append(finding(table, i, clash, "in two classes", detail))
         if split[i] == split[j] and label[i] == label[j]:
-            rows.append(_row(table, i, "note", "duplicate", detail))
-    return rows
-
-
-def _published(dataset: Dataset) -> list[tuple]:
-    """Rows against the published list: by name in car_ims/, else by their boxes."""
-    if not is_stanford_cars(dataset):
-        return []
-    table, known, rows = dataset.annotations, thesis.annotations(), []
-    known["name"] = known["path"].str.split("/").str[-1]
-    names = table["path"].str.split("/").str[-1]
-    if "car_ims" in table["path"].iloc[0].split("/"):
-        both = table.assign(name=names).merge(known, on="name", how="left", suffixes=("", "_known"))
-        unknown = both["path_known"].isna()
-        other = (both["class_id"] != both["class_id_known"]) | (
-            both["split"] != both["split_known"]
-        )
-        for i in np.flatnonzero(unknown | other):
-            if unknown[i]:
-                rows.append(_row(table, i, "error", "unknown image", "not in the published list"))
-                continue
-            detail = f"published as {both['split_known'][i]}, {both['class_name_known'][i]}"
-            rows.append(_row(table, i, "error", "other label or split", detail))
-        lost = known[~known["name"].isin(names)]
-        rows += [("error", "lost image", r.split, r.class_name, r.path, "in the published list")
-                 for r in lost.itertuples()]  # fmt: skip
-    elif table["x1"].notna().all():
-        keys = ["class_id", "split", "x1", "y1", "x2", "y2"]
-        other = table[keys].merge(known[keys].drop_duplicates(), how="left", indicator=True)
-        different = np.flatnonzero(other["_merge"] == "left_only")
-        detail = "no published image of its class and split has this box"
-        if len(different) > len(table) / 2:
-            detail = f"{len(different):,} images are not those published: cut or scaled"
-            rows.append(("warning", "other boxes", "", "", "", detail))
-        else:
-            rows += [_row(table, i, "warning", "other box", detail) for i in different]
+            rows.append(finding(table, i, "note", "duplicate", detail))
     return rows
 
 
@@ -207,7 +132,9 @@ def _unlisted(dataset: Dataset) -> list[tuple]:
             found = [folder / file.name for file in image_files(dataset.root / folder)]
             for path in found:
                 if path.as_posix() not in listed:
-                    rows.append(("note", "image without label", "", "", path.as_posix(), "unused"))
+                    # Not refused as those of the list are: it may hold bytes that are no UTF-8.
+                    name = path.as_posix().encode(errors="backslashreplace").decode()
+                    rows.append(("note", "image without label", "", "", name, "unused"))
     return rows
 
 
@@ -234,6 +161,19 @@ def summary(dataset: Dataset, findings: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def _save(findings: pd.DataFrame, file: Path) -> str:
+    """Write every finding to a CSV; returns the line that says so, or why not, and all of them."""
+    try:
+        with atomic_write(file) as temporary:
+            findings.to_csv(temporary, index=False)
+    except (CannotWrite, OSError) as error:
+        return (
+            f"{findings.to_csv(index=False)}\n"
+            f"Not saved: {error} Every finding stands above; name another file with --csv."
+        )
+    return f"Every finding: {relative(file)}"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code: 0 fit, 1 training would suffer, 2 unreadable."""
     parser = argparse.ArgumentParser("python -m effnet.datasets.check", description=__doc__)
@@ -246,11 +186,9 @@ def main(arguments: list[str] | None = None) -> int:
     except EffnetError as error:
         print(error, file=sys.stderr)
         return 2
-    file = options.csv or DATA / f"check-{dataset.root.resolve().name}.csv"
-    with atomic_write(file) as temporary:
-        findings.to_csv(temporary, index=False)
     print(summary(dataset, findings))
-    print(f"\nEvery finding: {relative(file)}")
+    name = dataset.root.resolve().name[:60]
+    print("\n" + _save(findings, options.csv or DATA / f"check-{name}.csv"))
     errors = int((findings["level"] == "error").sum())
     print(f"{errors} errors: mend them before training." if errors else "Fit to train on.")
     return 1 if errors else 0

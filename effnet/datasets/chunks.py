@@ -1,13 +1,12 @@
 """Decode the chunks of a pixel cache in several processes, with progress."""
 
-import json
 import os
 import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,13 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from effnet.datasets import images
+from effnet.datasets.disk import cannot_write
+from effnet.datasets.intact import Part, changed_parts
 from effnet.errors import EffnetError
+from effnet.paths import relative
 
 Bad = tuple[int, str]
+Done = tuple[list[Bad], str]  # what `images.load_chunk` returns
 
 # Below this many images a worker takes longer to start than to decode its share.
 _WORTH_A_WORKER = 200
@@ -32,45 +35,60 @@ class Chunk(NamedTuple):
     marker: Path
     job: dict[str, Any]
 
+    def part(self, digest: str) -> Part:
+        """The chunk's rows in the array file, whose SHA-256 is `digest`."""
+        row = self.job["size"] ** 2 * self.job["channels"]
+        return Part(self.job["offset"] + self.job["first_row"] * row, self.count * row, digest)
 
-def build_chunks(chunks: list[Chunk], workers: int | None, title: str) -> list[Bad]:
-    """Decode the chunks that have no marker yet; return (row, reason) of all unreadable images.
+
+def build_chunks(
+    chunks: list[Chunk], workers: int | None, title: str
+) -> tuple[list[Bad], list[Part]]:
+    """Decode the chunks that are not done; return (row, reason) of all unreadable images, and the
+    chunks as parts of the array file, in order.
 
     `workers` processes (default: a core each, at most one per 200 images), none for 1.
     Raises EffnetError where a worker dies or cannot write.
     """
-    bad: list[Bad] = []
-    todo = []
-    for chunk in chunks:
-        if chunk.marker.exists():
-            bad += _read_marker(chunk.marker)
-        else:
-            todo.append(chunk)
+    done = _done_before(chunks)
+    todo = [chunk for chunk in chunks if chunk.marker not in done]
     total, left = sum(c.count for c in chunks), sum(c.count for c in todo)
     if workers is None:
         workers = min(os.cpu_count() or 1, left // _WORTH_A_WORKER)
     workers = min(workers, len(todo))
     shown = _progress(title, total, total - left, quiet=left < _WORTH_A_WORKER)
     with shown as advance:
-        for count, found in _inline(todo) if workers <= 1 else _parallel(todo, workers):
-            bad += found
-            advance(count)
-    return bad
+        for chunk, result in _inline(todo) if workers <= 1 else _parallel(todo, workers):
+            done[chunk.marker] = result
+            advance(chunk.count)
+    bad = [found for chunk in chunks for found in done[chunk.marker][0]]
+    return bad, [chunk.part(done[chunk.marker][1]) for chunk in chunks]
 
 
-def _read_marker(marker: Path) -> list[Bad]:
-    return [(row, reason) for row, reason in json.loads(marker.read_text(encoding="utf-8"))]
+def _done_before(chunks: Sequence[Chunk]) -> dict[Path, Done]:
+    """By marker, the chunks that an earlier call finished and whose pixels are still the same."""
+    begun = [chunk for chunk in chunks if chunk.marker.exists()]
+    done = {c.marker: found for c in begun if (found := images.read_marker(c.marker))}
+    for chunk in begun:
+        if chunk.marker not in done:
+            print(f"{relative(chunk.marker)} was cut or changed: its images are read again.")
+    kept = [chunk for chunk in begun if chunk.marker in done]
+    array = Path(kept[0].job["array"]) if kept else Path()
+    for i in changed_parts(array, [chunk.part(done[chunk.marker][1]) for chunk in kept]):
+        print(f"{relative(array)} was changed: {kept[i].count} images are read again.")
+        del done[kept[i].marker]
+    return done
 
 
-def _inline(chunks: Iterable[Chunk]) -> Iterator[tuple[int, list[Bad]]]:
+def _inline(chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, Done]]:
     for chunk in chunks:
         try:
-            yield chunk.count, images.load_chunk(chunk.job)
+            yield chunk, images.load_chunk(chunk.job)
         except (OSError, MemoryError) as error:
-            raise _failed([chunk], f"{type(error).__name__}: {error}") from error
+            raise _not_written(chunk, chunks, error) from error
 
 
-def _parallel(chunks: Sequence[Chunk], workers: int) -> Iterator[tuple[int, list[Bad]]]:
+def _parallel(chunks: Sequence[Chunk], workers: int) -> Iterator[tuple[Chunk, Done]]:
     """Processes of loky, whose workers neither run the user's script again, as those of
     concurrent.futures do (spawn), nor inherit threads, locks and CUDA (fork)."""
     from loky import ProcessPoolExecutor, as_completed  # not in every run's start: few make a cache
@@ -80,9 +98,9 @@ def _parallel(chunks: Sequence[Chunk], workers: int) -> Iterator[tuple[int, list
         futures = {pool.submit(images.load_chunk, chunk.job): chunk for chunk in chunks}
         for done in as_completed(futures):
             try:
-                yield futures[done].count, done.result()
+                yield futures[done], done.result()
             except (OSError, MemoryError) as error:
-                raise _failed([futures[done]], f"{type(error).__name__}: {error}") from error
+                raise _not_written(futures[done], chunks, error) from error
             except BrokenExecutor as error:
                 # loky does not say whose chunk it was. They are begun in their order, so it is one
                 # of the first that are not done.
@@ -107,6 +125,13 @@ def _begin_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _not_written(chunk: Chunk, chunks: Sequence[Chunk], error: Exception) -> EffnetError:
+    if not isinstance(error, OSError):
+        return _failed([chunk], f"{type(error).__name__}: {error}")
+    left = sum(c.part("").length for c in chunks if not c.marker.exists())
+    return cannot_write(chunk.job["array"], error, left)
 
 
 def _failed(chunks: Sequence[Chunk], reason: str) -> EffnetError:

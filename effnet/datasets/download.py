@@ -4,7 +4,6 @@ pooch verifies too, but begins a broken transfer anew, each time from its first 
 `tests/datasets/test_download.py`).
 """
 
-import errno
 import hashlib
 import http.client
 import math
@@ -14,12 +13,14 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
-from filelock import FileLock
-
 from effnet import __version__
+from effnet.datasets.disk import cannot_write
 from effnet.errors import EffnetError
+from effnet.files import locked
+from effnet.paths import relative
 
 CHUNK = 1 << 16
 # Slower than this for a whole `timeout` counts as a stalled connection, bytes per second.
@@ -57,7 +58,8 @@ def download(
     429 and 5xx are tried again `retries` times, waiting `backoff` * 1, 2, 4... seconds. Processes
     that fetch the same target wait for each other.
 
-    Raises EffnetError with one message when the file cannot be had or its checksum is wrong.
+    Raises EffnetError with one message when the file cannot be had or its checksum is wrong, and
+    CannotWrite when the disk is full (what has arrived is kept) or not ours to write.
     """
     target = Path(target)
     if urlsplit(url).scheme not in ("http", "https"):
@@ -65,12 +67,18 @@ def download(
     given = {"sha256": sha256_prefix, "md5": md5}
     wanted = {name: value.lower() for name, value in given.items() if value}
     part = target.with_name(target.name + ".part")
+
+    def there() -> bool:
+        return target.is_file() and not mismatch(target, wanted)
+
+    if there():
+        return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = target.with_name(f".{part.name}.lock")
-        with FileLock(lock), ExitStack() as at_end:  # one process at a time per target
+        with locked(lock, f"{relative(target)} is fetched"), ExitStack() as at_end:
             at_end.callback(lock.unlink, missing_ok=True)
-            if target.exists() and not mismatch(target, wanted):
+            if there():  # another process fetched it while we waited
                 return target
             if not wanted:
                 part.unlink(missing_ok=True)
@@ -88,7 +96,7 @@ def download(
                         f"{wrong}. Nothing was kept."
                     )
     except OSError as error:
-        raise EffnetError(f"{target}: cannot be written ({error.strerror or error}).") from None
+        raise cannot_write(target, error) from error
     raise AssertionError("unreachable")
 
 
@@ -127,8 +135,7 @@ def _fetch(
                 _receive(response, part, before, progress, timeout)
             return
         except (_Again, http.client.HTTPException, urllib.error.URLError, OSError) as error:
-            full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            if full or getattr(error, "filename", None) == str(part):
+            if getattr(error, "filename", None) == str(part):
                 raise
             gained = (part.stat().st_size if part.exists() else 0) - before
             failures = 1 if gained >= WORTHWHILE else failures + 1
@@ -192,10 +199,10 @@ def _receive(
         disable=not progress,
         mininterval=0.5 if sys.stderr.isatty() else 10,
     )
-    with open(part, "ab" if start else "wb") as file, bar:
+    with open(part, "ab" if start else "wb", buffering=0) as file, bar:
         window, received = time.monotonic(), 0
         while chunk := response.read1(CHUNK):
-            file.write(chunk)
+            _write(file, chunk, total)
             bar.update(len(chunk))
             received += len(chunk)
             if (elapsed := time.monotonic() - window) > timeout:
@@ -205,3 +212,13 @@ def _receive(
         size = file.tell()
     if total is not None and size < total:
         raise _Again(f"the connection closed after {size} of {total} bytes")
+
+
+def _write(file: IO[bytes], chunk: bytes, total: int | None) -> None:
+    """A disk's error is not the connection's: trying again would not help."""
+    try:
+        while chunk:
+            chunk = chunk[file.write(chunk) :]  # unbuffered, it may write a part
+    except OSError as error:
+        left = total - file.tell() if total is not None else 0
+        raise cannot_write(file.name, error, left) from error

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from effnet.datasets.images import NO_FILE, NO_TARGET, UnreadableImage, require_file
+
 THUMB = 32
 EXIF_ORIENTATION = 0x0112
 # Two images count as near duplicates when at most this many of the 64 hash bits differ and their
@@ -62,9 +64,11 @@ def _look_at(path: Path) -> tuple[dict, np.ndarray | None]:
     facts = {"bytes": 0, "width": 0, "height": 0, "mode": "", "format": "", "rotated": False}
     facts |= {"sha256": "", "error": ""}
     try:
+        require_file(path)
         content = path.read_bytes()
-    except FileNotFoundError:
-        return facts | {"error": "missing: there is no such file"}, None
+    except UnreadableImage as error:
+        kind = "missing" if str(error) in (NO_FILE, NO_TARGET) else "unreadable"
+        return facts | {"error": f"{kind}: {error}"}, None
     except OSError as error:
         return facts | {"error": f"unreadable: {error.strerror or error}"}, None
     facts |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

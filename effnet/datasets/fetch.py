@@ -18,10 +18,10 @@ from pathlib import Path
 
 from effnet.datasets import stanford
 from effnet.datasets.archives import find_archives, unpack
-from effnet.datasets.check import against_published, is_stanford_cars
 from effnet.datasets.download import download, mismatch
 from effnet.datasets.folders import images
 from effnet.datasets.layouts import Dataset, open_dataset
+from effnet.datasets.whole import against_published, is_stanford_cars
 from effnet.errors import EffnetError
 from effnet.paths import DATA, relative
 

@@ -1,6 +1,7 @@
 """Any image folder: class folders, or a CSV with path, label and split."""
 
 import hashlib
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -30,12 +31,18 @@ def read_class_folders(base: Path) -> tuple[pd.DataFrame, list[str]]:
 
     Classes are sorted by name, images by name within their class. Returns (annotations with `path`
     relative to `base`, class names). Without split folders `split_by_name` decides. Raises
-    EffnetError for a class folder without images: leaving it out would renumber the classes.
+    EffnetError for a class folder without images, or a link to one that is not there: leaving it
+    out would renumber the classes.
     """
     given = split_folders(base)
     parts = given or {"": base}
     paths, labels, splits, empty = [], [], [], []
     for split, folder in parts.items():
+        empty += [
+            f"{link.relative_to(base).as_posix()} (a link to nothing)"
+            for link in sorted(folder.iterdir())
+            if _may_have_been_a_folder(link)
+        ]
         for class_folder in folders(folder):
             found = images(class_folder)
             if not found:
@@ -51,6 +58,12 @@ def read_class_folders(base: Path) -> tuple[pd.DataFrame, list[str]]:
         )
     splits = settle_splits(base, splits) if given else split_by_name(paths, labels)
     return annotation_table(base, paths, labels, splits)
+
+
+def _may_have_been_a_folder(link: Path) -> bool:
+    hidden = link.name.startswith(".")
+    image = link.suffix.lower() in IMAGE_SUFFIXES
+    return link.is_symlink() and not link.exists() and not hidden and not image
 
 
 def split_folders(base: Path) -> dict[str, Path]:
@@ -145,7 +158,8 @@ def split_by_name(paths: list[str], labels: list[str]) -> list[str]:
     It depends on nothing but the names, so adding images moves few of the others. A class of one
     image stays in the training split.
     """
-    order = sorted(range(len(paths)), key=lambda i: hashlib.sha256(paths[i].encode()).digest())
+    digests = [hashlib.sha256(os.fsencode(path)).digest() for path in paths]
+    order = sorted(range(len(paths)), key=lambda i: digests[i])
     quota = {
         name: max(1, round(count * TEST_SHARE)) if count > 1 else 0
         for name, count in Counter(labels).items()
@@ -167,9 +181,12 @@ def folders(base: Path) -> list[Path]:
 
 
 def images(folder: Path) -> list[Path]:
-    """Files of a folder that are images by their suffix, sorted by name."""
+    """What has an image's suffix in a folder, sorted by name.
+
+    Also a link to nothing, a folder or a pipe of such a name: these are bad images, not none.
+    """
     found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def annotation_table(
@@ -186,6 +203,8 @@ def annotation_table(
     or name. Raises EffnetError for no images, a row without a label, a class without a training
     image, and ids with gaps.
     """
+    stanford.refuse_names(where, "images", paths)
+    stanford.refuse_names(where, "classes", labels)
     empty = [i for i, label in enumerate(labels) if not label.strip()]
     if empty or not paths:
         raise EffnetError(

@@ -6,9 +6,11 @@ the filter is PIL's antialiased bilinear one, and luma is taken before the resiz
 The workers of the pixel cache import this module: with nothing but NumPy and PIL they start fast.
 """
 
+import hashlib
 import json
 import math
 import os
+import stat
 import warnings
 from pathlib import Path
 
@@ -16,10 +18,33 @@ import numpy as np
 from PIL import Image
 
 Box = tuple[float, float, float, float]
+NO_FILE, NO_TARGET = "there is no such file", "a link to what is not there"
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class UnreadableImage(Exception):
     """A file that gives no pixels; the message is the reason, without the path."""
+
+
+def require_file(path: Path | str) -> None:
+    """Raise UnreadableImage unless a regular file is there; opening a pipe would wait for ever."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        link = os.path.islink(path)
+        raise UnreadableImage(NO_TARGET if link else NO_FILE) from None
+    except OSError as error:
+        raise UnreadableImage(f"cannot be read ({error.strerror or error})") from None
+    if not stat.S_ISREG(mode):
+        raise UnreadableImage(
+            f"not a regular file but {KINDS.get(stat.S_IFMT(mode), 'something else')}"
+        )
 
 
 def decode(path: Path | str, channels: int = 3) -> Image.Image:
@@ -30,19 +55,20 @@ def decode(path: Path | str, channels: int = 3) -> Image.Image:
 
     Raises UnreadableImage.
     """
+    require_file(path)
     try:
         with warnings.catch_warnings():
             # Large (below PIL's hard limit), odd palettes and broken metadata still give pixels.
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 rgb = image.convert("RGB")
-    except FileNotFoundError:
-        raise UnreadableImage("there is no such file") from None
     except Image.UnidentifiedImageError:
         empty = os.path.getsize(path) == 0
         raise UnreadableImage("the file is empty" if empty else "not an image PIL knows") from None
     except MemoryError:
         raise  # says nothing of the file
+    except PermissionError as error:
+        raise UnreadableImage(f"cannot be read ({error.strerror})") from None
     except Exception as error:  # PIL's decoders raise nearly every type on broken bytes
         raise UnreadableImage(f"{type(error).__name__}: {error}") from error
     return rgb if channels == 3 else rgb.convert("L")
@@ -78,12 +104,12 @@ def load(
     return np.asarray(image).reshape(size, size, channels)
 
 
-def load_chunk(job: dict) -> list[tuple[int, str]]:
+def load_chunk(job: dict) -> tuple[list[tuple[int, str]], str]:
     """Decode the images of `job`, write their rows into its array file, then its marker file.
 
     Keys: `images` (list of [path, box or null]), `first_row`, `size`, `channels`, `margin`,
-    `array` (file), `offset` (of row 0 in it, bytes), `marker` (file). Returns [(row, reason)] of
-    the unreadable ones, whose rows are zeros. The marker holds the same list as JSON.
+    `array` (file), `offset` (of row 0 in it, bytes), `marker` (file). Returns ([(row, reason)] of
+    the unreadable ones, whose rows are zeros, and the SHA-256 of all rows).
     """
     size, channels = job["size"], job["channels"]
     pixels = np.zeros((len(job["images"]), size, size, channels), np.uint8)
@@ -98,8 +124,26 @@ def load_chunk(job: dict) -> list[tuple[int, str]]:
         file.write(pixels.data)
         file.flush()
         os.fsync(file.fileno())  # the marker must not outlive its pixels in a power cut
-    marker = Path(job["marker"])
+    digest = hashlib.sha256(pixels.data).hexdigest()
+    _write_marker(Path(job["marker"]), bad, digest)
+    return bad, digest
+
+
+def _write_marker(marker: Path, bad: list[tuple[int, str]], digest: str) -> None:
+    """A JSON line, and a line with its hash. (`effnet.files` would do it, and start slowly.)"""
+    line = json.dumps([bad, digest])
     temporary = marker.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(bad), encoding="utf-8")
+    temporary.write_text(f"{line}\n{hashlib.sha256(line.encode()).hexdigest()}\n", "utf-8")
     os.replace(temporary, marker)
-    return bad
+
+
+def read_marker(marker: Path) -> tuple[list[tuple[int, str]], str] | None:
+    """What `load_chunk` returned for this marker; None where it is not there, cut or changed."""
+    try:
+        line, seal, _ = marker.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError):
+        return None
+    if hashlib.sha256(line.encode()).hexdigest() != seal:
+        return None
+    bad, digest = json.loads(line)
+    return [(row, reason) for row, reason in bad], digest

@@ -114,20 +114,34 @@ def open_dataset(data_dir: str | Path, work_dir: str | Path | None = None) -> Da
     (default `data/unpacked`); the files given are left as they are.
 
     Raises EffnetError when there is nothing, no layout fits (the message lists what was found,
-    what each layout needs, what the nearest one lacks), or the annotations are damaged.
+    what each layout needs, what the nearest one lacks), the annotations are damaged, there is one
+    class only, or a name cannot be written to a list.
     """
-    work_dir = Path(work_dir or DATA / "unpacked")
     text = str(data_dir)
+    if stanford.UNWRITABLE.search(text):
+        raise EffnetError(
+            f"data_dir {text!r}: its path holds control characters or bytes that are no UTF-8, "
+            "which no record of a run can hold. Rename it."
+        )
+    try:
+        return _open(text, Path(work_dir or DATA / "unpacked"))
+    except OSError as error:
+        raise EffnetError(
+            f"data_dir {text}: {error.filename or text} cannot be read ({error.strerror or error})."
+        ) from None
+
+
+def _open(text: str, work_dir: Path) -> Dataset:
     if text.startswith(TORCHVISION):
         name, _, folder = text.removeprefix(TORCHVISION).partition("@")
         source = Path(folder).expanduser() if folder else DATA / "torchvision"
         target = work_dir / f"torchvision-{name}-{folder_key([source] if folder else [])}"
         return _read(shards.export_torchvision(name, source, target), text)
-    root = Path(data_dir).expanduser()
+    root = Path(text).expanduser()
     if root.is_file() and root.suffix.lower() == ".csv":
         return _checked(root.parent, *folders.read_csv(root), "a CSV of images")
     if root.is_file() and find_archives(root.parent).count(root):
-        return _read(unpack([root], work_dir / f"{root.name}-{folder_key([root])}"), text)
+        return _read(unpack([root], work_dir / _key_name(root, [root])), text)
     if not root.is_dir():
         raise EffnetError(
             f"data_dir {text}: there is no such folder, archive or CSV. `make data` says how to "
@@ -166,13 +180,19 @@ def _read(root: Path, asked: str, work_dir: Path | None = None) -> Dataset:
                 return _checked(root, table, names, layout.name)
     for base in bases:
         if work_dir and (found := shards.find_shards(base)):
-            target = work_dir / f"{root.resolve().name}-{folder_key(found)}"
+            target = work_dir / _key_name(root, found)
             return _read(shards.export_parquet(found, target), asked)
         if work_dir and (found := find_archives(base)):
             loose = [path for path in sorted(base.iterdir()) if path.suffix in (".mat", ".csv")]
-            target = work_dir / f"{root.resolve().name}-{folder_key(found + loose)}"
+            loose = [path for path in loose if path.is_file()]
+            target = work_dir / _key_name(root, found + loose)
             return _read(unpack(found, target, loose), asked)
     raise EffnetError(_no_layout(asked, root, bases))
+
+
+def _key_name(root: Path, files: list[Path]) -> str:
+    """The name of the folder that these files of `root` are unpacked to."""
+    return f"{root.resolve().name[:60]}-{folder_key(files)}"
 
 
 def _bases(root: Path) -> list[Path]:
@@ -189,6 +209,10 @@ def _bases(root: Path) -> list[Path]:
 def _checked(root: Path, table: pd.DataFrame, names: list[str], layout: str) -> Dataset:
     if not len(table):
         raise EffnetError(f"{root}: its annotations ({layout}) list no images.")
+    if len(names) < 2:
+        raise EffnetError(
+            f"{root}: has one class only ({names[0]}); there must be two to tell apart."
+        )
     if not any((root / path).is_file() for path in table["path"]):
         raise EffnetError(
             f"{root}: none of the {len(table)} images of its annotations exist; the first would "

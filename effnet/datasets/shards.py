@@ -26,7 +26,7 @@ BATCH = 64
 def find_shards(base: Path) -> list[Path]:
     """The parquet files of a folder or its subfolders whose names start with a split."""
     found = [*base.glob("*.parquet"), *base.glob("*/*.parquet")]
-    return sorted(path for path in found if shard_split(path))
+    return sorted(path for path in found if shard_split(path) and path.is_file())
 
 
 def shard_split(path: Path) -> str | None:

@@ -4,6 +4,8 @@ Krause et al., "3D Object Representations for Fine-Grained Categorization", 2013
 196 classes, an official split. Ids are 1-based in the .mat files and 0-based everywhere here.
 """
 
+import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,6 +18,7 @@ from effnet.paths import DATA
 
 COLUMNS = ["path", "class_id", "class_name", "split", "x1", "y1", "x2", "y2"]
 BOX_FIELDS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Copies put the devkit's files into its own folder, beside the images, or one folder deeper.
 DEVKIT = ("", "devkit", "car_devkit", "car_devkit/devkit")
 
@@ -100,6 +103,16 @@ def official_names() -> list[str]:
     return [name for _, name in sorted(zip(map(int, columns[0]), columns[1], strict=True))]
 
 
+def refuse_names(where: Path, what: str, names: Iterable[str]) -> None:
+    """Raise EffnetError for names that cannot stand in a list of UTF-8, one a line."""
+    if odd := sorted({name for name in names if UNWRITABLE.search(name)}):
+        shown = ", ".join(repr(name) for name in odd[:5]) + (", ..." if len(odd) > 5 else "")
+        raise EffnetError(
+            f"{where}: {len(odd)} names of {what} hold line breaks, other control characters or "
+            f"bytes that are no UTF-8: {shown}. Rename them."
+        )
+
+
 def plain_name(name: str) -> str:
     """A class name to compare: spaces, signs and capitals do not count."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
@@ -130,6 +143,7 @@ def check_paths(file: Path, values: np.ndarray) -> list[PurePosixPath]:
         twice = pd.Series([str(path) for path in paths])
         twice = twice[twice.duplicated()].unique().tolist()
         raise EffnetError(f"{file}: {len(twice)} images are listed twice: {', '.join(twice[:5])}.")
+    refuse_names(file, "images", map(str, paths))
     return paths
 
 

@@ -40,6 +40,8 @@ def read_columns(file: Path, fields: tuple[str, ...]) -> list[np.ndarray]:
 
 def header(file: Path) -> set[str]:
     """Column names of a CSV; empty where the file cannot be read."""
+    if not file.is_file():
+        return set()  # a pipe would wait for its writer
     try:
         with open(file, encoding="utf-8-sig", newline="") as opened:
             return {name.strip() for name in next(csv.reader(opened), [])}

@@ -6,10 +6,12 @@ They take the same way as the published ones: saved in their format, loaded by t
 from pathlib import Path
 
 from effnet.demo.folder import make_pretext
+from effnet.errors import EffnetError
 from effnet.paths import DATA
 from effnet.train import data_module, make_model, run
 from effnet.training.checkpoints import best_weights
 from effnet.trial import Trial
+from effnet.weights.formats import read_tensors
 from effnet.weights.load import save_weights
 
 EPOCHS = 18
@@ -34,13 +36,21 @@ def pretext_trial(trial: Trial) -> Trial:
     )
 
 
+def _is_sound(path: Path) -> bool:
+    try:
+        read_tensors(path)
+    except EffnetError:
+        return False
+    return True
+
+
 def demo_checkpoint(trial: Trial) -> Path:
-    """Path of the demo checkpoint that fits `trial`; trained first where it is missing."""
+    """Path of the demo checkpoint that fits `trial`; made first where it is missing or damaged."""
     pretext = pretext_trial(trial)
     data = data_module(pretext)
     folder = run(pretext, DATA / "weights" / "runs", name="demo pretraining", data=data)
     path = DATA / "weights" / f"demo-{pretext.model_name}-{folder.name}.pth"
-    if not path.exists():
+    if not _is_sound(path):
         model = make_model(pretext, data.num_classes, checkpoint=None)
         model.load_state_dict(best_weights(folder))
         save_weights(model, path)

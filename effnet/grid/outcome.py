@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from effnet import thesis
 from effnet.data import CarsDataModule
+from effnet.datasets.whole import is_whole
 from effnet.errors import EffnetError, command_line
 from effnet.files import Damaged, read_sealed, write_sealed
 from effnet.grid.profiles import Job, Profile
@@ -56,7 +56,7 @@ def write(
             "name": "demo" if profile.demo else "Stanford Cars",
             "images": images,
             "classes": classes,
-            "complete": thesis.is_whole(images, classes) and not profile.demo,
+            "complete": is_whole(data.annotations, data.class_names) and not profile.demo,
             "data_hash": data.data_hash,
         },
     }

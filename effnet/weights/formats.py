@@ -6,6 +6,7 @@ no rule knows stays as it is, so that the loader reports it instead of losing it
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -88,20 +89,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors by name, from a state dict, a Lightning checkpoint or a .safetensors file.
 
     Never runs code from the file (`weights_only=True`). Raises EffnetError for a file that is
-    missing, damaged, holds other objects, or holds no tensors.
+    missing, damaged, holds other objects, holds no tensors, or holds NaN or infinity.
     """
     if not path.is_file():
         raise EffnetError(f"{path}: there is no such checkpoint file.")
+    _require_checksums(path)
     if path.suffix == ".safetensors":
         content: Any = _read_safetensors(path)
     else:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is empty"
+        except MemoryError:
+            raise  # says nothing of the file
+        except Exception as error:  # broken bytes make the unpickler raise nearly every type
             raise EffnetError(
-                f"{path}: not a checkpoint of plain tensors ({reason}). It is damaged, or it holds "
-                "Python objects that would run code when loaded; save a state dict instead."
+                f"{path}: not a checkpoint of plain tensors ({_reason(path, error)}). It is "
+                "damaged, or it holds Python objects that would run code when loaded; save a state "
+                "dict instead."
             ) from None
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
@@ -109,7 +113,59 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
     if not tensors:
         raise EffnetError(f"{path}: holds no tensors by name (a state dict was expected).")
+    _require_finite(path, tensors)
     return tensors
+
+
+def _require_checksums(path: Path) -> None:
+    """Compare the records of torch's zip format with their checksums, which torch does not."""
+    name = ""
+    try:
+        if not zipfile.is_zipfile(path):
+            return  # as torch saved before 1.6, or no checkpoint: the reader will say
+        with zipfile.ZipFile(path) as opened:
+            for record in opened.infolist():
+                name = record.filename
+                if record.CRC:  # 0: torch was told to write none
+                    with opened.open(record) as content:
+                        while content.read(1 << 20):
+                            pass
+    except Exception as error:  # zipfile raises many types on broken bytes
+        where = f"its record {name!r}" if name else "its list of records"
+        raise EffnetError(
+            f"{path}: not a checkpoint that is whole: {where} is damaged ({error}). Fetch or save "
+            "it again."
+        ) from None
+
+
+def _require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    broken = {}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.layout == torch.strided:
+            whole = (
+                tensor.float() if tensor.element_size() == 1 else tensor
+            )  # 8 bits know no isfinite
+            count = tensor.numel() - int(torch.isfinite(whole).sum())
+            if count:
+                broken[name] = f"{name} ({count:,} of {tensor.numel():,} values)"
+    if broken:
+        raise EffnetError(
+            f"{path}: {len(broken)} of {len(tensors)} tensors hold NaN or infinity, the first is "
+            f"{next(iter(broken.values()))}. The training that wrote them diverged, or the file is "
+            "damaged: choose another checkpoint."
+        )
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Torch's reason without its advice, which is to run whatever code the file holds."""
+    text = str(error).strip()
+    if code := re.search(r"GLOBAL (\S+)", text):
+        return f"it holds {code[1]}"
+    if not path.stat().st_size:
+        return "it is empty"
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in text:
+        return "it cannot be unpickled"
+    return text.splitlines()[0].split(". ")[0] if text else type(error).__name__
 
 
 def prefix_of(names: list[str], first: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 from effnet.augment import NORMALIZATIONS
 from effnet.datasets.download import download, mismatch
 from effnet.errors import EffnetError
+from effnet.files import CannotWrite
 from effnet.paths import DATA, relative
 
 BASE_URL = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/"
@@ -73,6 +74,7 @@ def fetch_weights(
 
     Raises:
         EffnetError: unknown name; or the file cannot be had, with the place to put it by hand.
+        CannotWrite: the disk is full, or the folder is not ours to write.
     """
     if name not in FILES:
         raise EffnetError(f"no checkpoint {name!r} is published; there are {', '.join(FILES)}.")
@@ -83,6 +85,8 @@ def fetch_weights(
         return target
     try:
         return download(base_url + FILES[name], target, sha256_prefix=digest, **options)
+    except CannotWrite:
+        raise
     except EffnetError as error:
         there = f" The file that lies there now is not it ({wrong})." if wrong else ""
         raise EffnetError(

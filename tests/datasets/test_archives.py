@@ -2,17 +2,24 @@
 
 import gzip
 import io
+import os
+import signal
 import stat
+import subprocess
+import sys
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 
 import layout_makers as make
 import pytest
 from layout_makers import message
+from places import small_disk
 
 from effnet.datasets import archives
 from effnet.datasets.layouts import open_dataset
+from effnet.paths import ROOT
 
 
 def zipped(tmp: Path) -> Path:
@@ -114,12 +121,65 @@ def test_duplicates_and_encryption_in_archives_are_refused(tmp_path):
     assert "encrypted" in message(tmp_path / "secret.zip", tmp_path / "work")
 
 
-def test_a_full_disk_is_one_message_and_nothing_is_left(tmp_path, monkeypatch):
+def test_a_full_disk_is_one_message_and_nothing_is_left(tmp_path):
     root = zipped(tmp_path)
+    make.write(tmp_path / "source" / "big.bin", os.urandom(500_000))
+    make.zip_all(root / "archive.zip", tmp_path / "source")
+    with small_disk(tmp_path / "disk", 0.25) as disk:
+        said = message(root, disk / "work")
+        assert f"{disk}/work/data-" in said and "No space left on device" in said
+        assert "bytes" not in said.split("(")[0] and " are free" in said
+        assert list((disk / "work").iterdir()) == []
 
-    def full(*args):
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archives, "_unpack_one", full)
-    assert "No space left on device" in message(root, tmp_path / "work")
-    assert list((tmp_path / "work").iterdir()) == []
+UNPACK = """
+import os, signal, sys, time
+from effnet.datasets import archives
+from effnet.datasets.layouts import open_dataset
+from effnet.paths import ROOT
+whole = archives._unpack_one
+def stop(archive, folder, budget):
+    whole(archive, folder, budget)
+    if sys.argv[3] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while not os.path.exists(sys.argv[3]):
+        time.sleep(0.02)
+archives._unpack_one = stop
+print(open_dataset(sys.argv[1], sys.argv[2]).root)
+"""
+
+
+def unpacking(root: Path, work: Path, how: str) -> subprocess.Popen:
+    command = [sys.executable, "-c", UNPACK, str(root), str(work), how]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_a_killed_unpacking_left_is_removed_by_the_next(tmp_path, changed):
+    root, work = zipped(tmp_path), tmp_path / "work"
+    assert unpacking(root, work, "kill").wait() == -signal.SIGKILL
+    (left,) = (path for path in work.iterdir() if path.is_dir())
+    assert left.name.startswith(".writing-data-") and any(left.rglob("*.jpg"))
+    if changed:  # another archive by now: its folder has another name
+        make.zip_all(root / "archive.zip", tmp_path / "source", prefix="x/")
+    (work / "of the user").mkdir()
+    opened = open_dataset(root, work)
+    assert len(opened.annotations) == 11
+    assert sorted(work.iterdir()) == sorted([opened.root, work / "of the user"])
+
+
+def test_two_at_once_unpack_once_and_the_second_says_for_whom_it_waits(tmp_path):
+    root, work = zipped(tmp_path), tmp_path / "work"
+    go = tmp_path / "go"
+    first = unpacking(root, work, str(go))
+    while not list(work.glob(".writing-*/**/*.jpg")):
+        assert first.poll() is None
+        time.sleep(0.02)
+    second = unpacking(root, work, str(go))
+    assert f"is written by process {first.pid} on " in second.stdout.readline()
+    go.touch()
+    assert "Unpacking" not in second.communicate(timeout=60)[0]
+    assert "Unpacking" in first.communicate(timeout=60)[0]
+    assert first.returncode == second.returncode == 0
+    assert len(list(work.iterdir())) == 1

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pictures import folder, picture, reference
 from PIL import Image
 
-from effnet.datasets import cache, images
+from effnet.datasets import building, disk, images
+from effnet.datasets import fingerprint as hashes
 from effnet.datasets.cache import cache_size, clean_cache, fingerprint, pixels
 from effnet.datasets.images import UnreadableImage, crop_to_box, decode
 from effnet.errors import EffnetError
@@ -139,7 +140,7 @@ def damaged(data, monkeypatch):
         2: "empty",
         3: "not an image",
         4: "no such file",
-        5: "IsADir",
+        5: "not a regular file but a folder",
         7: "Bomb",
     }
     return root, table, where, reasons
@@ -161,7 +162,7 @@ def test_every_unreadable_file_is_listed_at_once(damaged):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_unreadable_files_are_skipped_on_request(damaged, workers, monkeypatch):
     root, table, where, reasons = damaged
-    monkeypatch.setattr(cache, "CHUNK_BYTES", 3 * 16 * 16 * 3)  # several chunks
+    monkeypatch.setattr(building, "CHUNK_BYTES", 3 * 16 * 16 * 3)  # several chunks
     result = pixels(root, table, 16, cache_dir=where, on_bad_image="skip", workers=workers)
     good = [row for row in range(12) if row not in reasons]
     assert result.rows.tolist() == good
@@ -244,33 +245,25 @@ def test_fingerprint_sees_rows_and_bytes(data):
         fingerprint(root / "nowhere", table, where)
 
 
-def test_hashes_are_remembered_for_settled_files_only(data):
+def test_hashes_are_remembered_for_settled_files_only(data, monkeypatch):
     root, table, where = data
-    file = root / table["path"][0]
-    fingerprint(root, table, where)
-    assert not list(where.glob("hashes-*"))  # written just now: they may change within a tick
-    for path in table["path"]:
-        os.utime(root / path, ns=(0, 10**18))
     value = fingerprint(root, table, where)
-    (memo,) = where.glob("hashes-*.json")
-    # The remembered hash is used: bytes changed behind an unchanged size and time go unseen.
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
-    os.utime(file, ns=(0, 10**18))
+    assert not list(where.glob("hashes-*"))  # written just now: they may change within a tick
+    monkeypatch.setattr(hashes, "_SETTLED", -1.0)
     assert fingerprint(root, table, where) == value
-    os.utime(file, ns=(0, 10**18 + 1))
-    changed = fingerprint(root, table, where)
-    assert changed != value
+    (memo,) = where.glob("hashes-*.json")
+    monkeypatch.setattr(hashes, "_hash", lambda file: pytest.fail("hashed again"))
+    assert fingerprint(root, table, where) == value
+    monkeypatch.undo()
     memo.write_text("{ not json")
-    assert fingerprint(root, table, where) == changed
+    assert fingerprint(root, table, where) == value
 
 
 def test_refused_before_it_starts_when_the_disk_is_full(data, monkeypatch):
     root, table, where = data
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: usage(1, 1, 70_000_000))
-    with pytest.raises(EffnetError, match=r"needs 5 MB and 67 MB to spare, 70 MB are free"):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: usage(1, 1, 70_000_000))
+    with pytest.raises(EffnetError, match=r"5,168,535 bytes and 67,108,864 to spare, 70,000,000"):
         pixels(root, table, 587, cache_dir=where)
     assert not list(where.glob("*.partial"))
     pixels(root, table, 16, cache_dir=where)  # a small one fits

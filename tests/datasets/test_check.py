@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from places import as_nobody, open_folder
 
 from effnet import thesis
 from effnet.datasets import check as check_module
@@ -246,6 +247,25 @@ def test_the_command_line_of_the_readme(data, tmp_path):
     assert "Fit to train on." in done.stdout
     assert "Images" in done.stderr  # progress
     assert main([str(tmp_path / "nothing")]) == 2
+
+
+def test_on_another_users_tree_the_findings_are_printed_though_not_saved():
+    with open_folder() as place:
+        rows = [["path", "label", "split"]]
+        for i in range(12):
+            make.write(place / f"data/{i}.jpg", encode(photo(i)))
+            rows.append([f"{i}.jpg", f"class {i % 2}", "test" if i % 3 == 2 else "train"])
+        make.write_csv(place / "data" / "list.csv", rows)
+        done = as_nobody("-m", "effnet.datasets.check", str(place / "data"))
+        assert done.returncode == 0 and "Fit to train on." in done.stdout, done.stderr
+        for i in (3, 4):
+            make.write(place / f"data/{i}.jpg", b"")
+        for arguments in ((), ("--csv", str(place / "data" / "out.csv"))):
+            done = as_nobody("-m", "effnet.datasets.check", str(place / "data"), *arguments)
+            assert done.returncode == 1 and "Traceback" not in done.stderr
+            assert "error,empty file,train,class 1,3.jpg" in done.stdout
+            assert "error,empty file,train,class 0,4.jpg" in done.stdout
+            assert "Not saved" in done.stdout and "belongs to another user" in done.stdout
 
 
 def test_the_real_sample(tmp_path, capsys):

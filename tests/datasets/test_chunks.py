@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pictures import folder, reference
 
-from effnet.datasets import cache, chunks, images
+from effnet.datasets import building, chunks, images
 from effnet.datasets.cache import pixels
 from effnet.errors import EffnetError
 from effnet.paths import ROOT
@@ -20,7 +20,7 @@ from effnet.paths import ROOT
 def test_several_processes_write_the_same_and_show_progress(tmp_path, capfd, monkeypatch):
     table = folder(tmp_path / "data", 60)
     one = pixels(tmp_path / "data", table, 16, cache_dir=tmp_path / "one", workers=1)
-    monkeypatch.setattr(cache, "CHUNK_BYTES", 6 * 16 * 16 * 3)
+    monkeypatch.setattr(building, "CHUNK_BYTES", 6 * 16 * 16 * 3)
     monkeypatch.setattr(chunks, "_WORTH_A_WORKER", 20)
     two = pixels(tmp_path / "data", table, 16, cache_dir=tmp_path / "two", workers=3)
     assert one.path.read_bytes() == two.path.read_bytes()
@@ -34,8 +34,8 @@ def test_several_processes_write_the_same_and_show_progress(tmp_path, capfd, mon
 BUILD = """
 import sys, time
 import pandas as pd
-from effnet.datasets import cache, images
-cache.CHUNK_BYTES = 2 * 16 * 16 * 3
+from effnet.datasets import building, cache, images
+building.CHUNK_BYTES = 2 * 16 * 16 * 3
 slow, load = float(sys.argv[3]), images.load_chunk
 def load_chunk(job):
     time.sleep(slow)
@@ -123,7 +123,7 @@ def test_a_worker_that_dies_is_reported_and_the_rest_kept(tmp_path, monkeypatch,
             time.sleep(seconds)
         return os._exit(9) if job["first_row"] >= 20 else load_chunk(job)
 
-    monkeypatch.setattr(cache, "CHUNK_BYTES", 5 * 16 * 16 * 3)
+    monkeypatch.setattr(building, "CHUNK_BYTES", 5 * 16 * 16 * 3)
     monkeypatch.setattr(images, "load_chunk", dies)
     with pytest.raises(EffnetError, match=r"ended with code 9 \(images .*2[05]\.jpg to "):
         pixels(tmp_path / "data", table, 16, cache_dir=tmp_path / "cache", workers=2)
@@ -138,9 +138,9 @@ def test_a_worker_that_dies_is_reported_and_the_rest_kept(tmp_path, monkeypatch,
 SCRIPT = """
 import sys
 import pandas as pd
-from effnet.datasets import cache, images
+from effnet.datasets import building, cache, images
 print("the script runs")
-cache.CHUNK_BYTES = 2 * 16 * 16 * 3
+building.CHUNK_BYTES = 2 * 16 * 16 * 3
 table = pd.read_csv(sys.argv[1] + "/table.csv")
 array = cache.pixels(sys.argv[1], table, 16, cache_dir=sys.argv[2], workers=2).array
 print(array.shape)

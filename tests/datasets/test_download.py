@@ -7,9 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pooch
 import pytest
+from places import as_nobody, fill, open_folder, small_disk
 
 from effnet.datasets.download import download, shown
 from effnet.errors import EffnetError
+from effnet.files import CannotWrite
 
 BODY = bytes(range(256)) * 2000  # 512,000 bytes
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -248,3 +250,33 @@ def test_several_at_once_share_one_download(url, server, tmp_path):
         thread.join(20)
     assert target.read_bytes() == BODY
     assert len(server.log) == 1
+
+
+def test_a_disk_that_fills_is_one_message_and_the_next_call_goes_on(url, server, tmp_path):
+    with small_disk(tmp_path / "disk", 1) as disk:
+        filler = fill(disk, left=200_000)
+        with pytest.raises(CannotWrite) as caught:
+            get(url("/ok"), disk / "file.bin", md5=MD5)
+        message, part = str(caught.value), disk / "file.bin.part"
+        kept = part.stat().st_size
+        assert 100_000 < kept < 200_000 and part.read_bytes() == BODY[:kept]
+        assert f"{part} cannot be written (No space left on device)" in message
+        assert f"needs {len(BODY) - kept:,} bytes more, " in message and " are free" in message
+        assert left(disk) == ["file.bin.part", "filler"]
+        filler.unlink()
+        assert get(url("/ok"), disk / "file.bin", md5=MD5).read_bytes() == BODY
+    assert [wanted for _, wanted, _ in server.log] == [None, f"bytes={kept}-"]
+
+
+def test_another_users_folder_is_one_message_and_a_whole_file_is_only_read(url):
+    code = "import sys; from effnet.datasets.download import download\n"
+    code += "try: print(download(sys.argv[1], sys.argv[2], md5=sys.argv[3], progress=False))\n"
+    code += "except ValueError as error: sys.exit(str(error))"
+    with open_folder() as place:
+        target = place / "file.bin"
+        done = as_nobody("-c", code, url("/ok"), str(target), MD5)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert "Permission denied" in done.stderr and "another user" in done.stderr
+        target.write_bytes(BODY)
+        assert as_nobody("-c", code, url("/ok"), str(target), MD5).stdout.strip() == str(target)
+        assert left(place) == ["file.bin"]

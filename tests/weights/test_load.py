@@ -1,6 +1,8 @@
 """Checkpoints: three families of names, strictness and freezing."""
 
 import pickle
+import warnings
+from pathlib import PurePosixPath
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from effnet.augment import NORMALIZATIONS
 from effnet.count import count_trainable_parameters
 from effnet.errors import EffnetError
 from effnet.model import build_model
+from effnet.weights.formats import read_tensors
 from effnet.weights.load import freeze_pretrained, load_weights, save_weights
 from effnet.weights.published import normalization_for
 
@@ -174,6 +177,68 @@ def test_damaged_files(content, tmp_path):
     (tmp_path / "file.pth").write_bytes(content)
     with pytest.raises(EffnetError, match=r"file\.pth: not a checkpoint"):
         load_weights(twin(), tmp_path / "file.pth")
+
+
+ADVICE = ("weights_only", "safe_globals", "trust", "Re-running", "pytorch.org")
+
+
+def test_refusals_do_not_repeat_how_to_run_a_files_code(small, tmp_path):
+    torch.save(small.state_dict() | {"extra": PurePosixPath("x")}, tmp_path / "code.pth")
+    with open(tmp_path / "old.pth", "wb") as file:
+        pickle.dump(PurePosixPath("x"), file)
+    (tmp_path / "page.pth").write_bytes(b"<html>not found</html>")
+    for name, reason in (
+        ("code.pth", "it holds pathlib.PurePosixPath"),
+        ("old.pth", "it cannot be unpickled"),
+        ("page.pth", "it cannot be unpickled"),
+    ):
+        with pytest.raises(EffnetError) as caught:
+            load_weights(twin(num_classes=5), tmp_path / name)
+        assert reason in str(caught.value) and "\n" not in str(caught.value)
+        assert not any(word in str(caught.value) for word in ADVICE)
+
+
+def test_one_flipped_bit_gives_the_same_tensors_or_one_message(tmp_path):
+    """Torch itself loads most of these files, with other numbers in them."""
+    state = {"a": torch.randn(40), "b": torch.arange(6.0)}
+    file = tmp_path / "file.pth"
+    torch.save(state, file)
+    content = file.read_bytes()
+    refused = 0
+    for position in range(0, len(content), 3):
+        changed = bytearray(content)
+        changed[position] ^= 1 << position % 8
+        file.write_bytes(changed)
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                found = read_tensors(file)
+        except EffnetError as error:
+            refused += 1
+            assert str(file) in str(error) and not any(word in str(error) for word in ADVICE)
+        else:
+            assert found.keys() == state.keys()
+            assert all(torch.equal(found[name], state[name]) for name in state)
+    assert refused > 100
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_tensors_that_are_no_numbers_are_refused(small, tmp_path, value, suffix):
+    state = {name: tensor.clone() for name, tensor in small.state_dict().items()}
+    names = [name for name, tensor in state.items() if tensor.is_floating_point()]
+    state[names[3]].view(-1)[:2] = value
+    path = tmp_path / f"file{suffix}"
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        pytest.importorskip("safetensors.torch").save_file(state, path)
+    model = twin(num_classes=5)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    size = state[names[3]].numel()
+    words = rf"file{suffix}: 1 of {len(state)} tensors hold NaN or infinity, the first is "
+    with pytest.raises(EffnetError, match=rf"{words}{names[3]} \(2 of {size:,} values\)"):
+        load_weights(model, path)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
 def test_files_without_tensors_and_without_existence(tmp_path):

@@ -8,9 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from places import fill, small_disk
 from reference_models import trained_twin, twin
 
 from effnet.errors import EffnetError
+from effnet.files import CannotWrite
 from effnet.weights import __main__ as command
 from effnet.weights import published
 from effnet.weights.load import load_weights, save_weights
@@ -98,6 +100,17 @@ def test_a_cut_connection_is_resumed(fetch, server):
     third = len(server.body) // 3
     ranges = [wanted for _, wanted in server.log]
     assert ranges[:3] == [None, f"bytes={third}-", f"bytes={2 * third}-"]
+
+
+def test_a_full_disk_says_so_and_keeps_what_came(fetch, server, tmp_path):
+    with small_disk(tmp_path / "weights", 3) as disk:
+        filler = fill(disk, left=len(server.body) // 2)
+        with pytest.raises(CannotWrite, match=r"No space left.* bytes more, .* are free") as caught:
+            fetch()
+        assert "Without a network" not in str(caught.value)
+        filler.unlink()
+        assert fetch().read_bytes() == server.body
+        assert server.log[1][1] is not None  # it went on
 
 
 def test_wrong_bytes_never_get_the_name(fetch, tmp_path):
