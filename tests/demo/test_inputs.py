@@ -8,7 +8,7 @@ import effnet
 from effnet import Trial, train
 from effnet.demo import folder, inputs
 from effnet.errors import EffnetError
-from effnet.training.record import read_status
+from effnet.training.status import read_status
 
 SMALL = {"recipe": "thesis", "image_size": 32, "batch_size": 10, "epochs": 1}
 
