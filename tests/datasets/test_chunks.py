@@ -14,6 +14,7 @@ from pictures import folder, reference
 from effnet.datasets import building, chunks, images
 from effnet.datasets.cache import pixels
 from effnet.errors import EffnetError
+from effnet.files import locked
 from effnet.paths import ROOT
 
 
@@ -78,6 +79,19 @@ def test_two_runs_at_once_build_one_cache(tmp_path):
     assert [process.returncode for process in both] == [0, 0]
     assert sum(output.count("chunk") for output in outputs) == 10
     assert outputs[0][-1] == outputs[1][-1]
+
+
+def test_who_waits_for_a_cache_is_told_for_whom(tmp_path):
+    table = folder(tmp_path / "data", 20)
+    table.to_csv(tmp_path / "data" / "table.csv", index=False)
+    where = tmp_path / "cache"
+    key = pixels(tmp_path / "data", table, 16, cache_dir=where).path
+    key.unlink()
+    with locked(key.with_suffix(".lock"), "the test"):
+        waits = start(tmp_path / "data", where, 0)
+        told = waits.stdout.readline()
+        assert f"waiting: the pixel cache at 16 px is made by process {os.getpid()} on" in told
+    assert waits.communicate(timeout=60)[0].splitlines()[-1] == str(key)
 
 
 ORPHANS = """

@@ -3,10 +3,11 @@
 import inspect
 
 import pytest
+import torch
 
 import effnet
 from effnet import Trial, train
-from effnet.demo import folder, inputs
+from effnet.demo import folder, inputs, pretrain
 from effnet.errors import EffnetError
 from effnet.training.status import read_status
 
@@ -40,6 +41,31 @@ def test_the_demos_checkpoint_is_handed_in(tmp_path, monkeypatch):
     effnet.run(trial, tmp_path / "runs")
     assert given["checkpoint"] == tmp_path / "demo.pth"
     assert given["data"].data_dir == data_dir
+
+
+def test_a_damaged_checkpoint_of_the_demo_is_made_again(tmp_path, monkeypatch):
+    pretext = folder.make_pretext(tmp_path / "pretext", size="smoke")
+    made = tmp_path / "run-of-pretraining"
+
+    def trained(trial, runs, name, data):
+        data.setup()
+        if not made.exists():
+            made.mkdir()
+            model = train.make_model(trial, data.num_classes, checkpoint=None)
+            torch.save({"state_dict": model.state_dict()}, made / "best.ckpt")
+        return made
+
+    monkeypatch.setattr(pretrain, "make_pretext", lambda: pretext)
+    monkeypatch.setattr(pretrain, "DATA", tmp_path / "data")
+    monkeypatch.setattr(pretrain, "run", trained)
+    trial = Trial(data_dir=str(tmp_path), weights="demo", **SMALL)
+    path = pretrain.demo_checkpoint(trial)
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 4
+    for damaged in (flipped, content[:-500], b""):
+        path.write_bytes(damaged)
+        assert pretrain.demo_checkpoint(trial) == path and path.read_bytes() == content
 
 
 def test_it_is_called_as_training_is():
