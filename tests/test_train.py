@@ -167,7 +167,9 @@ def test_a_signal_says_where_it_stopped_and_how_to_go_on(small, finished, tmp_pa
     command = [
         sys.executable,
         "-c",
-        "import sys; from effnet.errors import command_line; from effnet.train import run;"
+        # A shell's background job, and what it starts, ignores Ctrl-C: here as in a terminal.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from effnet.errors import command_line; from effnet.train import run;"
         "from effnet.trial import Trial;"
         f"command_line(lambda: print(run(Trial.make({small!r}), {str(tmp_path)!r}, 'mine')))",
     ]
@@ -192,11 +194,14 @@ class Interrupt(pl.Callback):
 
 
 def test_ctrl_c_works_a_second_time_in_one_process(small, tmp_path):
-    before = signal.getsignal(signal.SIGINT)
-    for _ in range(2):
-        with pytest.raises(TrialInterrupted, match=r"after \d of 6 epochs"):
-            run(Trial.make(small | {"seed": 5}), tmp_path, callbacks=[Interrupt()])
-        assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # see the test above
+    try:
+        for _ in range(2):
+            with pytest.raises(TrialInterrupted, match=r"after \d of 6 epochs"):
+                run(Trial.make(small | {"seed": 5}), tmp_path, callbacks=[Interrupt()])
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_loss_that_is_not_finite_fails_the_trial(small, tmp_path):
