@@ -10,7 +10,8 @@ import torch
 from filelock import FileLock
 
 from effnet.demo.folder import make_demo
-from effnet.errors import EffnetError
+from effnet.errors import EffnetError, command_line
+from effnet.grid import __main__ as grid
 from effnet.grid import train
 from effnet.grid.profiles import Job, Profile
 from effnet.training import identity
@@ -18,7 +19,14 @@ from effnet.training.record import read_status
 from effnet.training.trainer import same_threads
 from effnet.trial import Trial
 
-SMALL = {"recipe": "thesis", "image_size": 32, "batch_size": 10, "epochs": 1}
+SMALL = {
+    "recipe": "thesis",
+    "image_size": 32,
+    "batch_size": 10,
+    "epochs": 1,
+    "width_coefficient": 0.3,
+    "depth_coefficient": 0.35,
+}
 
 
 @pytest.fixture
@@ -44,16 +52,45 @@ def test_a_worker_leaves_out_what_another_trains(profile, capsys):
     assert "seed 1" not in capsys.readouterr().out.replace("1 to train", "")
 
 
-def test_one_failed_process_stops_the_others():
+# Stands for the workers: one fails once the other is there, which ends when it is told to.
+WORKER = f"""#!{sys.executable}
+import pathlib, select, sys, time
+here = pathlib.Path(__file__).parent
+try:
+    (here / "first").mkdir()
+except FileExistsError:
+    (here / "second").touch()
+    told = select.select([sys.stdin], [], [], 60)[0]
+    (here / "told").write_text(" ".join(sys.argv[1:]) if told else "never")
+else:
+    while not (here / "second").exists():
+        time.sleep(0.05)
+    sys.exit(1)
+"""
+
+
+def test_one_failed_process_stops_the_others(tmp_path, monkeypatch):
+    worker = tmp_path / "worker"
+    worker.write_text(WORKER)
+    worker.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(worker))
     with pytest.raises(EffnetError, match="a trial could not be trained.*goes on"):
-        train._in_processes(SimpleNamespace(name="no such profile"), 2)
+        train._in_processes(SimpleNamespace(name="two"), 2)
+    assert (tmp_path / "told").read_text() == "-m effnet.grid two --worker 2"
+
+
+def test_a_process_that_cannot_train_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["effnet.grid", "no such profile", "--worker", "2"])
+    with pytest.raises(SystemExit) as ended:
+        command_line(grid.main)
+    assert ended.value.code == 1 and "profile is 'no such profile'" in capsys.readouterr().err
 
 
 def test_a_worker_ends_with_its_parent():
     code = "import time; from effnet.grid import train; train.stop_with_parent(); time.sleep(60)"
     worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     worker.stdin.close()  # what the system does when the parent is killed
-    assert worker.wait(timeout=30) != 0
+    assert worker.wait(timeout=600) != 0
 
 
 POOL = """
@@ -82,7 +119,7 @@ def test_a_library_s_pool_outlives_its_parent(library, tmp_path):
     assert parent.stdout.readline() == "running\n"
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not done.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert done.exists()  # the worker went on for nobody
@@ -94,11 +131,9 @@ def test_jobs_and_cores(monkeypatch):
     assert train.default_jobs() == 2
     monkeypatch.setattr(identity, "cores", lambda: 64)
     assert train.default_jobs() == 4
-    result = subprocess.run(
-        [sys.executable, "-m", "effnet.grid", "smoke", "--jobs", "0"],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert result.returncode == 1 and "--jobs is 0" in result.stderr
+    monkeypatch.setattr(sys, "argv", ["effnet.grid", "smoke", "--jobs", "0"])
+    with pytest.raises(EffnetError, match="--jobs is 0"):
+        grid.main()
 
 
 def test_a_resumed_run_keeps_its_number_of_threads(tmp_path):
