@@ -6,7 +6,7 @@ import pytest
 
 import effnet
 from effnet import Trial, train
-from effnet.demo import folder, inputs
+from effnet.demo import folder, inputs, pretrain
 from effnet.errors import EffnetError
 from effnet.training.record import read_status
 
@@ -40,6 +40,18 @@ def test_the_demos_checkpoint_is_handed_in(tmp_path, monkeypatch):
     effnet.run(trial, tmp_path / "runs")
     assert given["checkpoint"] == tmp_path / "demo.pth"
     assert given["data"].data_dir == data_dir
+
+
+@pytest.mark.parametrize("size", ["demo", "smoke"])
+def test_the_checkpoint_is_trained_on_as_many_other_cars_as_the_demo_has(
+    size, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(pretrain, "make_pretext", lambda root, size: tmp_path / root.name / size)
+    (data_dir,) = (path for path, drawn in folder.DRAWN.items() if drawn == size)
+    trial = pretrain.pretext_trial(Trial(data_dir=str(data_dir), weights="demo", **SMALL))
+    name, epochs = {"demo": ("demo_pretext", 18), "smoke": ("demo_pretext_smoke", 2)}[size]
+    assert trial.path() == tmp_path / name / size and trial.epochs == epochs
+    assert trial.weights is None and trial.image_size == SMALL["image_size"]
 
 
 def test_it_is_called_as_training_is():
