@@ -11,6 +11,7 @@ from effnet.errors import EffnetError
 from effnet.training.record import read_status
 
 SMALL = {"recipe": "thesis", "image_size": 32, "batch_size": 10, "epochs": 1}
+SMALL |= {"width_coefficient": 0.3, "depth_coefficient": 0.35}
 
 
 def test_one_line_draws_the_images_and_trains(tmp_path, monkeypatch):
