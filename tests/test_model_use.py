@@ -43,7 +43,7 @@ def test_extract_features_and_any_channels_and_classes():
 @pytest.mark.parametrize(("padding", "training"), [("same", True), ("symmetric", False)])
 def test_compiles_without_graph_breaks(padding, training):
     torch.manual_seed(0)
-    model = EfficientNet(0.25, 0.35, num_classes=4, drop_connect_rate=0.5, padding=padding)
+    model = EfficientNet(0.25, 0.26, num_classes=4, drop_connect_rate=0.5, padding=padding)
     assert any(block.has_shortcut and block.drop_rate for block in model._blocks)
     images = torch.randn(4, 3, 48, 33)
     calibrated(model, images).train(training)
@@ -52,7 +52,8 @@ def test_compiles_without_graph_breaks(padding, training):
     torch._dynamo.reset()
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)  # a break is an error
     torch.manual_seed(1)
-    got = compiled(images)
+    with torch.set_grad_enabled(training):
+        got = compiled(images)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
     if training:
         got.sum().backward()

@@ -5,7 +5,7 @@ They take the same way as the published ones: saved in their format, loaded by t
 
 from pathlib import Path
 
-from effnet.demo.folder import make_pretext
+from effnet.demo.folder import DRAWN, make_pretext
 from effnet.errors import EffnetError
 from effnet.paths import DATA
 from effnet.train import data_module, make_model, run
@@ -14,14 +14,17 @@ from effnet.trial import Trial
 from effnet.weights.formats import read_tensors
 from effnet.weights.load import save_weights
 
-EPOCHS = 18
+# Size of the demo -> where its pretext is drawn, and for how many epochs it is trained on.
+PRETEXT = {"demo": (DATA / "demo_pretext", 18), "smoke": (DATA / "demo_pretext_smoke", 2)}
 
 
 def pretext_trial(trial: Trial) -> Trial:
     """How the checkpoint for `trial` is trained: on the pretext, with the trial's architecture."""
+    size = DRAWN.get(trial.path(), "demo")
+    folder, epochs = PRETEXT[size]
     return Trial(
         recipe="thesis",
-        data_dir=str(make_pretext()),
+        data_dir=str(make_pretext(folder, size=size)),
         model_name=trial.model_name,
         width_coefficient=trial.width_coefficient,
         depth_coefficient=trial.depth_coefficient,
@@ -30,9 +33,9 @@ def pretext_trial(trial: Trial) -> Trial:
         normalization=trial.normalization,
         batch_size=16,
         batch_norm_momentum=trial.batch_norm_momentum,
-        epochs=EPOCHS,
+        epochs=epochs,
         lr_patience=5,
-        early_stopping_patience=EPOCHS,
+        early_stopping_patience=epochs,
     )
 
 

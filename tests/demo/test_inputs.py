@@ -12,6 +12,7 @@ from effnet.errors import EffnetError
 from effnet.training.status import read_status
 
 SMALL = {"recipe": "thesis", "image_size": 32, "batch_size": 10, "epochs": 1}
+SMALL |= {"width_coefficient": 0.3, "depth_coefficient": 0.35}
 
 
 def test_one_line_draws_the_images_and_trains(tmp_path, monkeypatch):
@@ -66,6 +67,18 @@ def test_a_damaged_checkpoint_of_the_demo_is_made_again(tmp_path, monkeypatch):
     for damaged in (flipped, content[:-500], b""):
         path.write_bytes(damaged)
         assert pretrain.demo_checkpoint(trial) == path and path.read_bytes() == content
+
+
+@pytest.mark.parametrize("size", ["demo", "smoke"])
+def test_the_checkpoint_is_trained_on_as_many_other_cars_as_the_demo_has(
+    size, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(pretrain, "make_pretext", lambda root, size: tmp_path / root.name / size)
+    (data_dir,) = (path for path, drawn in folder.DRAWN.items() if drawn == size)
+    trial = pretrain.pretext_trial(Trial(data_dir=str(data_dir), weights="demo", **SMALL))
+    name, epochs = {"demo": ("demo_pretext", 18), "smoke": ("demo_pretext_smoke", 2)}[size]
+    assert trial.path() == tmp_path / name / size and trial.epochs == epochs
+    assert trial.weights is None and trial.image_size == SMALL["image_size"]
 
 
 def test_it_is_called_as_training_is():

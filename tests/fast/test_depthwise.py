@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from effnet.fast import depthwise
-from effnet.model import EfficientNet
+from effnet.model import EfficientNet, MBConv
 
 GEOMETRIES = [
     (side, kernel, stride, padding)
@@ -69,8 +69,13 @@ def test_frozen_filters_get_no_gradient():
 
 
 def test_it_compiles_without_a_break():
-    model = network()
-    images = torch.randn(4, 3, 48, 48).contiguous(memory_format=torch.channels_last)
+    torch.manual_seed(0)
+    large = MBConv(8, 16, 5, 2, 4, 0.0, "same", torch.nn.BatchNorm2d)  # 25 x 24 to 13 x 12
+    small = MBConv(16, 16, 3, 1, 4, 0.5, "same", torch.nn.BatchNorm2d)  # 2 x 2
+    model = torch.nn.Sequential(large, torch.nn.AvgPool2d(6), small).train()
+    model = model.to(memory_format=torch.channels_last)
+    images = torch.randn(4, 8, 25, 24).contiguous(memory_format=torch.channels_last)
+    images.requires_grad_()
     torch.manual_seed(1)
     expected = copy.deepcopy(model)(images)
     torch._dynamo.reset()
@@ -78,7 +83,7 @@ def test_it_compiles_without_a_break():
     got = torch.compile(model, backend="aot_eager", fullgraph=True)(images)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
     got.sum().backward()
-    assert model._conv_stem.weight.grad.abs().sum() > 0
+    assert all(block._depthwise_conv.weight.grad.abs().sum() > 0 for block in (large, small))
 
 
 def test_autocast_and_contiguous_tensors_keep_torchs_way():

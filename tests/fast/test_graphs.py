@@ -40,6 +40,7 @@ def small(tmp_path_factory):
     return Trial(
         recipe="thesis", data_dir=str(data), image_size=32, batch_size=10, epochs=3,
         batch_norm_momentum=0.1, lr_patience=0, lr_threshold=0.9,
+        width_coefficient=0.3, depth_coefficient=0.35,
     )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scaled")
     root = make_demo(folder / "data", size="smoke")
     values = {"recipe": "thesis", "data_dir": str(root), "image_size": 32, "epochs": 1}
-    values |= {"n_classes": 3, "batch_size": 16}
+    values |= {"n_classes": 3, "batch_size": 16, "depth_coefficient": 0.35}
     for name, change in {"baseline": {}, "wider": {"width_coefficient": 1.4}}.items():
         run(Trial.make(values | change), folder / "runs", name, "scaling")
     return load_runs(folder)
