@@ -56,7 +56,7 @@ def test_a_damaged_checkpoint_of_the_demo_is_made_again(tmp_path, monkeypatch):
             torch.save({"state_dict": model.state_dict()}, made / "best.ckpt")
         return made
 
-    monkeypatch.setattr(pretrain, "make_pretext", lambda: pretext)
+    monkeypatch.setattr(pretrain, "make_pretext", lambda *_, **__: pretext)
     monkeypatch.setattr(pretrain, "DATA", tmp_path / "data")
     monkeypatch.setattr(pretrain, "run", trained)
     trial = Trial(data_dir=str(tmp_path), weights="demo", **SMALL)
