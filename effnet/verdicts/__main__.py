@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import sys
+from contextlib import suppress
 
 import pandas as pd
 
@@ -37,7 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.verdict:
         table = table[table["verdict"] == options.verdict]
     width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 10_000
-    print_table(table, width)
+    with suppress(BrokenPipeError):  # `| head` has read enough
+        print_table(table, width)
 
 
 if __name__ == "__main__":
