@@ -6,7 +6,6 @@ is up to a factor the class activation map of Zhou et al. (2016) that the publis
 """
 
 import json
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from effnet.errors import EffnetError
 from effnet.model import EfficientNet
 from effnet.plots.augmentation import picture
 from effnet.plots.groups import absent
-from effnet.plots.style import GREEN, VERMILLION, footnote, new_figure, styled
+from effnet.plots.style import GREEN, VERMILLION, footnote, new_figure, plain, styled
 from effnet.runs import predictions, run_folder
 from effnet.train import make_classifier
 from effnet.training.module import Classifier
@@ -146,7 +145,7 @@ def activation_maps(
                 extent=(-0.5, side - 0.5, side - 0.5, -0.5),
             )
             right = seen.predicted[i] == class_id
-            text = "right" if right else names[seen.predicted[i]]
+            text = "right" if right else names[seen.predicted[i]][:50]
             _below(ax, f"{text} ({seen.probability[i]:.0%})", GREEN if right else VERMILLION)
     bar = figure.colorbar(shown, ax=axes, shrink=0.7, aspect=30, pad=0.01)
     bar.set_label("evidence for the predicted class\n(share of the map's maximum)")
@@ -180,8 +179,9 @@ def scaled_networks(runs: pd.DataFrame) -> Figure:
 def _title(run: pd.Series) -> str:
     coefficients = {"w": run["width_coefficient"], "d": run["depth_coefficient"]}
     shown = [f"${k}$={1 if pd.isna(v) else v:g}" for k, v in coefficients.items()]
-    return f"{run['name'].removeprefix('scaling ')}\n{' '.join(shown)}\n{run['image_size']} px"
+    name = plain(run["name"].removeprefix("scaling "), 30)
+    return f"{name}\n{' '.join(shown)}\n{run['image_size']} px"
 
 
 def _below(ax: Axes, text: str, colour: str) -> None:
-    ax.set_xlabel(textwrap.fill(text, 18), fontsize=8.5, color=colour)
+    ax.set_xlabel(plain(text, wrap=18), fontsize=8.5, color=colour)
