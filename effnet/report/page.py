@@ -43,9 +43,14 @@ def build_report(reports: Path | str) -> Path:
     environment = _environment()
     _write_run_pages(reports, environment)
     page = environment.get_template("report.html.j2").render(content)
-    write_text(reports / "index.html", page)
-    write_text(reports / "report.md", environment.get_template("report.md.j2").render(content))
+    _write(reports / "index.html", page)
+    _write(reports / "report.md", environment.get_template("report.md.j2").render(content))
     return reports / "index.html"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a page; letters that a file name holds and UTF-8 does not become question marks."""
+    write_text(path, text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _environment() -> Any:
@@ -90,7 +95,7 @@ def _write_run_pages(reports: Path, environment: Any) -> None:
                 if path.is_file() and path.name != "index.html" and not path.name.startswith(".")
             ],
         )
-        write_text(folder / "index.html", page)
+        _write(folder / "index.html", page)
 
 
 def _plain(value: Any) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 from effnet.errors import EffnetError, command_line
 from effnet.paths import ROOT, relative
-from effnet.report.session import OWN_PARAMETERS, Session, check_names
+from effnet.report.parameters import OWN_PARAMETERS, check_names
+from effnet.report.session import Session
 
 NOTEBOOKS = ROOT / "notebooks"
 

@@ -1,7 +1,5 @@
 """What a numbered notebook needs around its story: parameters, runs, saved figures, claims."""
 
-import ast
-import json
 import time
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,6 +13,7 @@ from effnet.errors import EffnetError
 from effnet.files import atomic_write, write_json
 from effnet.grid.profiles import Profile
 from effnet.paths import relative
+from effnet.report.parameters import OWN_PARAMETERS, assigned_names, check_names, label
 from effnet.runs import grid_runs, load_runs
 from effnet.training import identity
 from effnet.trial import check_tracker
@@ -22,9 +21,6 @@ from effnet.trial import check_tracker
 # Lightning takes seconds to import, and the runner opens a session only to check its parameters.
 if TYPE_CHECKING:
     from effnet.data import CarsDataModule
-
-# Parameters of a notebook that are no hyperparameter of a trial.
-OWN_PARAMETERS = {"profile", "tracker"}
 
 
 class Session:
@@ -53,7 +49,7 @@ class Session:
         self.overrides = overrides
         self.reports = self.profile.reports
         if overrides:
-            self.reports /= f"custom/{_label(overrides)}"
+            self.reports /= f"custom/{label(overrides)}"
         self.started = time.perf_counter()
         self._own_run: Path | None = None
 
@@ -64,7 +60,7 @@ class Session:
         Raises EffnetError for an unknown parameter, a wrong type or a value out of range, before
         anything is read or trained.
         """
-        declared, injected = _assigned_names(namespace)
+        declared, injected = assigned_names(namespace)
         check_names(injected, declared, notebook)
         # Only declared names: a later cell may well call its own variable `weights`.
         overrides = {
@@ -112,7 +108,7 @@ class Session:
         """Train the notebook's trial, or load it where it is finished; its row of `runs`."""
         from effnet.train import run
 
-        name = _label(self.overrides) if self.overrides else self._job_name()
+        name = label(self.overrides) if self.overrides else self._job_name()
         self._own_run = run(
             self.trial, self.profile.reports / "runs", name, self.trial.group, self.tracker,
             data=self.data, checkpoint=self.checkpoint,
@@ -203,41 +199,6 @@ class Session:
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             },
         )
-
-
-def check_names(given: set[str], allowed: set[str], notebook: str) -> None:
-    """Refuse parameters that the notebook does not have; papermill itself only warns."""
-    if unknown := sorted(given - allowed):
-        raise EffnetError(
-            f"notebook {notebook} has no parameter {', '.join(map(repr, unknown))}; "
-            f"allowed are: {', '.join(sorted(allowed))}."
-        )
-
-
-def _assigned_names(namespace: dict[str, Any]) -> tuple[set[str], set[str]]:
-    """Names that the parameters cell declares, and names that papermill's injected cell assigns.
-
-    The one is known by its annotated lines (`profile: str = ...`), the other by its first line.
-    """
-    declared, injected = set(), set()
-    nodes: list[Any]
-    for cell in namespace["In"]:
-        if cell.startswith("# Parameters"):
-            nodes = [n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Assign)]
-            injected |= {target.id for node in nodes for target in node.targets}
-        elif "\nprofile: str = " in f"\n{cell}":
-            nodes = [n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.AnnAssign)]
-            declared |= {node.target.id for node in nodes}
-    return declared, injected
-
-
-def _label(overrides: dict[str, Any]) -> str:
-    """A folder name for a set of overrides, short where there are many."""
-    text = ",".join(f"{k}={v}" for k, v in sorted(overrides.items())).replace("/", "-")
-    if len(text) <= 80:
-        return text
-    digest = json.dumps(overrides, sort_keys=True, default=str)
-    return f"{text[:60]}-{identity.text_hash(digest)[:8]}"
 
 
 def _setup_display() -> None:
