@@ -3,18 +3,23 @@
 `python -m effnet.report reports/demo` rebuilds it from what is there, without training.
 """
 
+import base64
+import hashlib
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 import effnet
 from effnet.errors import EffnetError
 from effnet.files import write_text
 from effnet.paths import relative
 from effnet.report.content import gather, slug
-from effnet.report.notebooks import TEMPLATES, export_notebooks
+from effnet.report.failures import say
+from effnet.report.notebooks import TEMPLATES, anchor, export_notebooks
 from effnet.runs import load_runs, metrics
 from effnet.training import identity
 from effnet.trial import field_help
@@ -27,14 +32,15 @@ def build_report(reports: Path | str) -> Path:
     """Judge the claims and write index.html, report.md, notebook pages and run pages.
 
     The page is one file: images, styles and script are inside; links lead to files beside it.
-    Figures that were not made are listed as missing. Returns the path of index.html.
-    Raises EffnetError when `reports` is no folder or a notebook there cannot be read.
+    Figures that were not made are listed as missing; what failed or is damaged is named there and
+    on stderr. Returns the path of index.html. Raises EffnetError when `reports` is no folder, and
+    CannotWrite.
     """
     reports = Path(reports)
     if not reports.is_dir():
         raise EffnetError(f"{relative(reports)} is no folder: `make reproduce` makes reports/demo.")
     claims = write_claims(reports)
-    content = gather(reports, claims, export_notebooks(reports))
+    content = gather(reports, claims, *export_notebooks(reports))
     content["report"] = {
         "version": effnet.__version__,
         "commit": identity.commit(),
@@ -42,9 +48,13 @@ def build_report(reports: Path | str) -> Path:
     }
     environment = _environment()
     _write_run_pages(reports, environment)
-    page = environment.get_template("report.html.j2").render(content)
-    _write(reports / "index.html", page)
-    _write(reports / "report.md", environment.get_template("report.md.j2").render(content))
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    content |= {"script": script, "script_hash": f"sha256-{script_hash}"}
+    _write(reports / "index.html", environment.get_template("report.html.j2").render(content))
+    markdown = environment.overlay(finalize=_markdown)
+    _write(reports / "report.md", markdown.get_template("report.md.j2").render(content))
+    say(content["failures"], reports)
     return reports / "index.html"
 
 
@@ -64,13 +74,20 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["slug"] = slug
-    environment.filters["md"] = _markdown_cell
+    environment.filters["anchor"] = anchor
+    environment.filters["code"] = lambda text: Markup(str(text).replace("`", "'"))
     return environment
 
 
-def _markdown_cell(text: object) -> str:
-    """Text for a cell of a Markdown table."""
-    return str(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+def _markdown(value: Any) -> str:
+    """A value as text of Markdown, wherever it stands: no markup, no HTML, one line."""
+    if isinstance(value, Markup):  # the template vouches for it
+        return value
+    text = " ".join(str(value).split()).replace("&", "&amp;")
+    text = text.replace("<", "&lt;").replace(">", "&gt;")
+    # An underscore inside a word is text anyway.
+    text = re.sub(r"[\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+    return re.sub(r"^[-+=]+(?=\s|$)", r"\\\g<0>", text)
 
 
 def _write_run_pages(reports: Path, environment: Any) -> None:
@@ -78,7 +95,7 @@ def _write_run_pages(reports: Path, environment: Any) -> None:
     template = environment.get_template("run.html.j2")
     help_lines = field_help()
     runs = load_runs(reports)
-    for run in runs.to_dict("records"):
+    for run in runs[runs["state"] != "damaged"].to_dict("records"):
         folder = Path(run["path"])
         history = metrics(folder) if (folder / "metrics.csv").exists() else pd.DataFrame()
         page = template.render(
