@@ -99,28 +99,28 @@ def fill(item: Item, folder: Path, context: Context) -> None:
 
 
 def _record(path: Path, damaged: list[tuple[str, str]]) -> dict[str, Any]:
-    """The record of what made a figure, without fields that are not what they must be."""
+    """The record of what made a figure; None in fields that are not what they must be."""
     try:
         record = read_sealed(path)
     except Damaged as damage:
         damaged.append((relative(path), str(damage).removeprefix(f"{relative(path)} ")))
-        return {}
+        return dict.fromkeys(RECORD)
     wrong = [name for name, kind in RECORD.items() if not isinstance(record.get(name), kind)]
     if wrong:
         damaged.append((relative(path), f"lacks {', '.join(wrong)}"))
-    return {name: value for name, value in record.items() if name not in wrong}
+    return record | dict.fromkeys(wrong)
 
 
 def _fill_origin(item: Item, context: Context) -> None:
-    item.caption = item.origin.get("caption", "")
-    item.notebook = item.origin.get("notebook", item.notebook)
+    item.caption = item.origin["caption"] or ""
+    item.notebook = item.origin["notebook"] or item.notebook
     begun = context.failed.get(item.notebook)
-    item.earlier = begun is not None and item.origin.get("created", "") < begun
-    ids = [str(i) for i in item.origin.get("runs", [])]
+    item.earlier = begun is not None and (item.origin["created"] or "") < begun
+    ids = [str(i) for i in item.origin["runs"] or []]
     item.runs = [{"id": i, "name": context.names.get(i, "")} for i in ids[:RUNS_NAMED]]
     item.more_runs = max(0, len(ids) - RUNS_NAMED)
     if item.notebook in context.notebooks:
-        cell = item.origin.get("cell", item.id)
+        cell = item.origin["cell"] or item.id
         place = f"#cell-id={anchor(cell)}" if cell in context.notebooks[item.notebook] else ""
         item.link = f"notebooks/{quote(item.notebook)}.html{place}"
 

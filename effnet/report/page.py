@@ -6,6 +6,8 @@
 import base64
 import hashlib
 import re
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from markupsafe import Markup
 
 import effnet
 from effnet.errors import EffnetError
-from effnet.files import write_text
+from effnet.files import WRITING, write_text
 from effnet.paths import relative
 from effnet.report.content import gather, slug
 from effnet.report.failures import say
@@ -25,6 +27,7 @@ from effnet.training import identity
 from effnet.trial import field_help
 from effnet.verdicts.claims import write_claims
 
+LITTER_AGE = 3600  # seconds
 WIDTH, HEIGHT = 640, 220  # of a run page's charts, in CSS pixels
 
 
@@ -39,6 +42,7 @@ def build_report(reports: Path | str) -> Path:
     reports = Path(reports)
     if not reports.is_dir():
         raise EffnetError(f"{relative(reports)} is no folder: `make reproduce` makes reports/demo.")
+    _sweep(reports)
     claims = write_claims(reports)
     content = gather(reports, claims, *export_notebooks(reports))
     content["report"] = {
@@ -56,6 +60,15 @@ def build_report(reports: Path | str) -> Path:
     _write(reports / "report.md", markdown.get_template("report.md.j2").render(content))
     say(content["failures"], reports)
     return reports / "index.html"
+
+
+def _sweep(reports: Path) -> None:
+    """Remove what killed writers left; a file that is being written now is younger than an hour."""
+    for part in ("figures", "tables", "notebooks"):
+        for left in (reports / part).glob(f"{WRITING}*"):
+            with suppress(OSError):  # another user's, or gone meanwhile
+                if time.time() - left.stat().st_mtime > LITTER_AGE:
+                    left.unlink()
 
 
 def _write(path: Path, text: str) -> None:
