@@ -7,7 +7,6 @@ notebook goes to reports/<profile>/notebooks/, with it below reports/<profile>/c
 import argparse
 import os
 import shlex
-import shutil
 import sys
 import time
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from effnet.errors import EffnetError, command_line
-from effnet.files import CannotWrite, atomic_write
+from effnet.files import atomic_write
 from effnet.paths import ROOT, relative
 from effnet.report.failures import note_failure
 from effnet.report.notebooks import FAILED
@@ -23,6 +22,10 @@ from effnet.report.parameters import OWN_PARAMETERS, check_names
 from effnet.report.session import Session
 
 NOTEBOOKS = ROOT / "notebooks"
+
+
+class NotebookFailed(EffnetError):
+    """A cell failed or the kernel died; the execution is kept with this message in it."""
 
 
 def find_notebook(name: str) -> Path:
@@ -41,10 +44,10 @@ def find_notebook(name: str) -> Path:
 def run_notebook(name: str, profile: str = "demo", **parameters: Any) -> Path:
     """Execute a notebook under a profile with parameters; returns the executed notebook.
 
-    Raises EffnetError before a kernel starts for an unknown parameter, a wrong type or a value out
-    of range; and, naming notebook, cell and the command to run it again, for missing data and
-    where a cell fails. What was executed is kept beside the target then, as `.failed.ipynb` with
-    the message in it; an executed notebook of before is removed, for it no longer says what is so.
+    Raises EffnetError before a kernel starts for an unknown parameter, a wrong type, a value out
+    of range or missing data; and, naming notebook, cell and the command to run it again, where a
+    cell fails. What was executed is kept beside the target then, as `.failed.ipynb` with the
+    message in it; an executed notebook of before is removed, for it no longer says what is so.
     """
     import papermill
 
@@ -58,24 +61,16 @@ def run_notebook(name: str, profile: str = "demo", **parameters: Any) -> Path:
     again = ["make", "run", f"NB={path.stem[:2]}", f"PROFILE={profile}"]
     arguments = " ".join(f"-p {k} {shlex.quote(str(v))}" for k, v in parameters.items())
     again += [f"ARGS={shlex.quote(arguments)}"] if parameters else []
-    problem = _data_problem(session)
-    if problem and overrides:
-        raise EffnetError(problem)  # a slip of the pen, no failure of the profile's notebook
+    _check_data(session)
     start, begun = time.perf_counter(), datetime.now(UTC)
     failed = target.with_suffix(FAILED)
     try:
-        if problem:
-            with atomic_write(failed) as temporary:
-                shutil.copyfile(path, temporary)
-            raise EffnetError(f"was not run: {problem}")
         _execute(path, target, {"profile": profile, **parameters})
-    except CannotWrite:
-        raise
-    except EffnetError as error:
+    except NotebookFailed as error:
         _keep(failed, str(error), begun)
         for stale in (target, target.with_suffix(".html")):
             stale.unlink(missing_ok=True)
-        raise EffnetError(
+        raise NotebookFailed(
             f"notebook {path.name} {error}\n  executed so far: {relative(failed)}"
             f"\n  run it again: {' '.join(again)}"
         ) from None
@@ -85,7 +80,7 @@ def run_notebook(name: str, profile: str = "demo", **parameters: Any) -> Path:
 
 
 def _execute(path: Path, target: Path, parameters: dict[str, Any]) -> None:
-    """Execute into `target`; raises EffnetError where a cell fails or the kernel dies."""
+    """Execute into `target`, or into its `.failed.ipynb`; raises NotebookFailed then."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
@@ -106,13 +101,13 @@ def _execute(path: Path, target: Path, parameters: dict[str, Any]) -> None:
             )
         except papermill.PapermillExecutionError as error:
             os.replace(partial, target.with_suffix(FAILED))
-            raise EffnetError(
+            raise NotebookFailed(
                 f"failed in cell {error.cell_index} (In [{error.exec_count}]): "
                 f"{error.ename}: {error.evalue}"
             ) from None
         except DeadKernelError:
             os.replace(partial, target.with_suffix(FAILED))
-            raise EffnetError(
+            raise NotebookFailed(
                 "failed: its kernel was ended from outside, as the system does where memory is "
                 "short."
             ) from None
@@ -133,17 +128,13 @@ def _group(path: Path) -> str | None:
     return {"03": "pretrained", "04": "scratch_rgb"}.get(path.stem[:2])
 
 
-def _data_problem(session: Session) -> str:
-    """What is the matter with the data, found without starting a kernel; empty for nothing."""
+def _check_data(session: Session) -> None:
+    """Refuse a missing or empty data folder without starting a kernel."""
     from effnet.datasets.layouts import read_annotations
     from effnet.demo.folder import DRAWN
 
-    try:
-        if session.trial.path() not in DRAWN:  # those are drawn on demand
-            read_annotations(session.trial.path())
-    except EffnetError as error:
-        return str(error)
-    return ""
+    if session.trial.path() not in DRAWN:  # those are drawn on demand
+        read_annotations(session.trial.path())
 
 
 def main() -> None:
@@ -153,14 +144,12 @@ def main() -> None:
     parser.add_argument(
         "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter"
     )
-    parser.add_argument(
-        "--go-on", action="store_true", help="exit with 0 even where the notebook fails"
-    )
+    parser.add_argument("--go-on", action="store_true", help="exit with 0 even where a cell fails")
     arguments = parser.parse_args()
     values = {name: _literal(value) for name, value in arguments.p}
     try:
         run_notebook(arguments.notebook, **{"profile": arguments.profile} | values)
-    except EffnetError as error:
+    except NotebookFailed as error:
         if not arguments.go_on:
             raise
         print(f"error: {error}\ngoing on without it", file=sys.stderr)
