@@ -1,10 +1,14 @@
 # The kit's front door. `make` alone lists what there is.
 PROFILE ?= demo
+# As it was given, here and below: a dollar sign in a name is no variable.
+override PROFILE := $(value PROFILE)
 NB ?=
 ARGS ?=
 JOBS ?=
 RETRY ?=
-ifneq ($(STANFORD_CARS),)
+# Recipes read it from the shell, which takes any name.
+ifneq ($(value STANFORD_CARS),)
+override STANFORD_CARS := $(value STANFORD_CARS)
 export STANFORD_CARS
 endif
 export JUPYTER_PREFER_ENV_PATH = 1
@@ -18,6 +22,13 @@ endif
 PY := $(ENV)/bin/python
 READY := $(ENV)/.effnet-ready
 
+# Checked before any target: a wrong name would be a folder to make, or to remove.
+PROFILES := $(sort $(basename $(notdir $(wildcard effnet/grid/profiles/*.yaml))))
+ifneq (1 $(filter $(PROFILE),$(PROFILES)),$(words $(PROFILE)) $(PROFILE))
+COMMA := ,
+NAMES := $(foreach name,$(PROFILES),$(name)$(if $(filter-out $(lastword $(PROFILES)),$(name)),$(COMMA)))
+$(error profile is '$(PROFILE)': allowed are $(NAMES))
+endif
 OUT := reports/$(PROFILE)
 NOTEBOOKS := $(basename $(notdir $(wildcard notebooks/[0-9]*.ipynb)))
 EXECUTED := $(NOTEBOOKS:%=$(OUT)/notebooks/%.ipynb)
@@ -26,11 +37,11 @@ SOURCES := $(wildcard effnet/*.py effnet/*/*.py data/thesis/*.csv)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help env reproduce grid report claims test campaign lab run data check-data weights bench \
-        lint lint-format lint-rules lint-outputs lint-imports lint-types clean clean-cache
+        lint lint-format lint-rules lint-outputs lint-imports lint-types clean clean-runs clean-cache du
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  PROFILE: one of $(sort $(basename $(notdir $(wildcard effnet/grid/profiles/*.yaml))))" \
+	@echo "  PROFILE: one of $(PROFILES)" \
 	  "(now $(PROFILE)); STANFORD_CARS: a folder of real images"
 
 env: $(READY) ## set up the environment (active conda environment effnet, else .venv)
@@ -47,9 +58,9 @@ $(READY): pyproject.toml constraints.txt
 
 reproduce: $(READY) ## the profile's runs, every notebook, the report (PROFILE=demo)
 	@start=$$(date +%s); \
-	$(MAKE) --no-print-directory -j2 $(OUT)/index.html && \
+	$(MAKE) --no-print-directory -j2 $(OUT)/index.html && $(PY) -m effnet.report --check $(OUT) && \
 	echo "done in $$(( $$(date +%s) - start )) s: open $(OUT)/index.html (figures, tables and" \
-	  "runs are beside it)" && $(PY) -m effnet.grid.outcome $(PROFILE)
+	  "runs are beside it)"
 
 grid: $(OUT)/grid.json ## train the profile's runs, without notebooks (RETRY=failed: those again)
 	@$(PY) -m effnet.grid.outcome $(PROFILE)
@@ -62,7 +73,7 @@ $(OUT)/grid.json: $(READY) FORCE
 FORCE:
 
 $(OUT)/notebooks/%.ipynb: notebooks/%.ipynb $(OUT)/grid.json $(SOURCES)
-	@$(PY) -m effnet.report.runner $* --profile $(PROFILE)
+	@$(PY) -m effnet.report.runner $* --profile $(PROFILE) --go-on
 
 # 05 compares what 03 and 04 trained.
 $(OUT)/notebooks/05_prediction_matrix.ipynb: $(OUT)/notebooks/03_train_pretrained.ipynb \
@@ -89,7 +100,7 @@ data: $(READY) ## say what is there of Stanford Cars, get what can be got
 	@$(PY) -m effnet.datasets.fetch
 
 check-data: $(READY) ## check every image and annotation (STANFORD_CARS=<folder>)
-	@$(PY) -m effnet.datasets.check $(or $(STANFORD_CARS),data/stanford_cars)
+	@$(PY) -m effnet.datasets.check "$${STANFORD_CARS:-data/stanford_cars}"
 
 weights: $(READY) ## fetch the pretrained weights that the profile needs
 	@$(PY) -m effnet.grid.profiles $(PROFILE)
@@ -122,8 +133,14 @@ lint-imports: $(READY)
 lint-types: $(READY)
 	@$(ENV)/bin/mypy
 
-clean: ## remove the profile's reports and runs (PROFILE=demo)
-	rm -rf $(OUT)
+clean: $(READY) ## remove the profile's reports and runs (PROFILE=demo)
+	@$(PY) -m effnet.report.clean $(PROFILE)
+
+clean-runs: $(READY) ## remove what is stale among the profile's runs (other code, litter)
+	@$(PY) -m effnet.report.clean $(PROFILE) --runs
+
+du: $(READY) ## what takes disk: results by profile, data
+	@$(PY) -m effnet.report.clean --du
 
 clean-cache: $(READY) ## remove the cache of decoded images
 	@$(PY) -m effnet.datasets.cache --clean

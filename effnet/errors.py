@@ -1,7 +1,14 @@
 """The one exception that is meant for a person to read, and how commands print it."""
 
+import io
+import os
+import select
 import sys
 from collections.abc import Callable
+from typing import TextIO
+
+# What a shell gives for a program that its closed pipe ended (128 + SIGPIPE).
+PIPE_CLOSED = 141
 
 
 class EffnetError(ValueError):
@@ -15,13 +22,51 @@ class EffnetError(ValueError):
 def command_line(main: Callable[[], int | None]) -> None:
     """Run a command's `main`; errors meant for a person are printed without a traceback.
 
-    Exit codes: 0 done, 1 an EffnetError, 130 Ctrl-C, else what `main` returns.
+    Exit codes: 0 done, 1 an EffnetError, 130 Ctrl-C, 141 when nobody reads its output any more
+    (silently; only printing what was done is no part of the work), else what `main` returns.
     """
+    plain_console()
     try:
-        sys.exit(main() or 0)
+        code = main() or 0
     except EffnetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _say(f"error: {error}")
+        code = 1
     except KeyboardInterrupt:
-        print("stopped by Ctrl-C; the same command goes on where it stopped", file=sys.stderr)
-        sys.exit(130)
+        _say("stopped by Ctrl-C; the same command goes on where it stopped")
+        code = 130
+    except BrokenPipeError:
+        if not any(map(_has_no_reader, (sys.stdout, sys.stderr))):
+            raise  # of another pipe than the terminal's
+        code = PIPE_CLOSED
+    _let_go()
+    sys.exit(code)
+
+
+def plain_console() -> None:
+    """Let the terminal show any text: characters that it lacks become escapes, as `\\xe9`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _say(message: str) -> None:
+    try:
+        print(message, file=sys.stderr)
+    except BrokenPipeError:
+        pass  # see _let_go
+
+
+def _has_no_reader(stream: TextIO) -> bool:
+    poll = select.poll()
+    poll.register(stream, 0)
+    return bool(poll.poll(0))
+
+
+def _let_go() -> None:
+    """Flush the output; drop what has no reader any more."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed from the start
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            # Or the interpreter would try again at its end, and say that it failed.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

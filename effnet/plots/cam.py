@@ -5,7 +5,6 @@ grows with each of them. For the last layer, behind which EfficientNet only pool
 is up to a factor the class activation map of Zhou et al. (2016) that the published figure shows.
 """
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from effnet.files import read_sealed
 from effnet.model import EfficientNet
 from effnet.plots.augmentation import picture
 from effnet.plots.groups import absent
-from effnet.plots.style import GREEN, VERMILLION, footnote, new_figure, styled
+from effnet.plots.style import GREEN, VERMILLION, footnote, new_figure, plain, styled
 from effnet.runs import predictions, run_folder
 from effnet.train import make_classifier
 from effnet.training.checkpoints import best_weights
@@ -147,7 +146,7 @@ def activation_maps(
                 extent=(-0.5, side - 0.5, side - 0.5, -0.5),
             )
             right = seen.predicted[i] == class_id
-            text = "right" if right else names[seen.predicted[i]]
+            text = "right" if right else names[seen.predicted[i]][:50]
             _below(ax, f"{text} ({seen.probability[i]:.0%})", GREEN if right else VERMILLION)
     bar = figure.colorbar(shown, ax=axes, shrink=0.7, aspect=30, pad=0.01)
     bar.set_label("evidence for the predicted class\n(share of the map's maximum)")
@@ -181,8 +180,9 @@ def scaled_networks(runs: pd.DataFrame) -> Figure:
 def _title(run: pd.Series) -> str:
     coefficients = {"w": run["width_coefficient"], "d": run["depth_coefficient"]}
     shown = [f"${k}$={1 if pd.isna(v) else v:g}" for k, v in coefficients.items()]
-    return f"{run['name'].removeprefix('scaling ')}\n{' '.join(shown)}\n{run['image_size']} px"
+    name = plain(run["name"].removeprefix("scaling "), 30)
+    return f"{name}\n{' '.join(shown)}\n{run['image_size']} px"
 
 
 def _below(ax: Axes, text: str, colour: str) -> None:
-    ax.set_xlabel(textwrap.fill(text, 18), fontsize=8.5, color=colour)
+    ax.set_xlabel(plain(text, wrap=18), fontsize=8.5, color=colour)

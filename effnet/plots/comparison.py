@@ -12,13 +12,14 @@ from effnet.plots.groups import (
     PUBLISHED,
     PUBLISHED_BEST,
     best_of,
+    group_label,
     group_name,
     no_runs,
     published_run,
     siblings,
 )
 from effnet.plots.listing import lr_drops
-from effnet.plots.style import GREY, footnote, hide_axes, new_figure, styled
+from effnet.plots.style import GREY, footnote, hide_axes, new_figure, plain, styled
 from effnet.runs import metrics
 
 
@@ -30,14 +31,14 @@ def side_by_side(runs: pd.DataFrame, groups: tuple[str, str], source: str) -> Fi
     learning rate. A group without runs leaves its column empty and says so.
     """
     best = [best_of(runs, group) for group in groups]
-    title = "Best runs: " + " beside ".join(map(group_name, groups))
+    title = "Best runs: " + " beside ".join(map(group_label, groups))
     if all(run is None for run in best):
         return no_runs(title, groups[0], source)
     figure, axes = new_figure(2, 2, height=6.6, sharey="row")
     for (upper, lower), group, run in zip(axes.T, groups, best, strict=True):
         if run is None:
             hide_axes((upper, lower))
-            text = f"no finished run: {group_name(group)}"
+            text = f"no finished run: {group_label(group)}"
             upper.text(0.5, 0.0, text, ha="center", va="center", transform=upper.transAxes)
             continue
         history = metrics(run)
@@ -50,7 +51,7 @@ def side_by_side(runs: pd.DataFrame, groups: tuple[str, str], source: str) -> Fi
             ax.set_xlabel("epoch")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.tick_params(labelleft=True)
-        upper.set_title(f"{group_name(group)}: {run['name']}")
+        upper.set_title(f"{group_label(group)}: {plain(run['name'], 40)}")
         legend(upper, "upper right")
         legend(lower, "best")
     axes[1, 0].set_ylim(0, 1.03)

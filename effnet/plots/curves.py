@@ -16,7 +16,7 @@ from effnet.plots.groups import (
     PUBLISHED,
     PUBLISHED_BEST,
     best_of,
-    group_name,
+    group_label,
     no_runs,
     of_group,
     published_run,
@@ -29,6 +29,7 @@ from effnet.plots.style import (
     VALIDATION,
     footnote,
     new_figure,
+    plain,
     styled,
 )
 from effnet.runs import metrics, predictions
@@ -45,13 +46,20 @@ def best_of_group(
     thesis's table of runs, from which the counterpart's listing is taken.
     """
     run = best_of(runs, group)
-    title = f"Best run, {group_name(group)}"
-    if run is None:
-        return no_runs(title, group, source)
+    title = f"Best run, {group_label(group)}"
     count = len(of_group(runs, group))
     note = f"{source}; highest validation accuracy among {count} run{'s' * (count != 1)}"
     reference = published_run(published, PUBLISHED_BEST.get(group, ""))
-    return three_rows(run, f"{title}: {run['name']}", note, siblings(runs, run), reference)
+    repeats = None if run is None else siblings(runs, run)
+    return three_rows(run, title, note, repeats, reference, group)
+
+
+def best_listing(runs: pd.DataFrame, group: str, published: pd.DataFrame) -> pd.DataFrame:
+    """`listing` of a group's best run beside its published counterpart; empty without a run."""
+    run = best_of(runs, group)
+    if run is None:
+        return pd.DataFrame(columns=["hyperparameter", "here", PUBLISHED])
+    return listing(run, metrics(run), published_run(published, PUBLISHED_BEST[group]))
 
 
 def schedule(runs: pd.DataFrame, source: str, published: pd.DataFrame | None = None) -> Figure:
@@ -73,23 +81,27 @@ def schedule(runs: pd.DataFrame, source: str, published: pd.DataFrame | None = N
         run = best_of(known[drops == drops.max()], "scratch_gray")
         why = "most drops of the learning rate in its group"
     reference = published_run(published, "SAN-459")
-    return three_rows(run, f"{title}: {run['name']}", f"{source}; {why}", None, reference)
+    return three_rows(run, title, f"{source}; {why}", None, reference)
 
 
 @styled
 def three_rows(
-    run: pd.Series,
+    run: pd.Series | None,
     title: str,
     source: str,
     repeats: pd.DataFrame | None = None,
     published: pd.Series | None = None,
+    group: str = "other",
 ) -> Figure:
     """Learning rate, losses and accuracies of a run, and the listing of its hyperparameters.
 
+    The run's name follows the title; without a run the figure says that `group` has none.
     `repeats` are runs of the same setting with other seeds: their range is shaded. `published` is
     the thesis's counterpart: its best validation accuracy is a dashed line, its drops of the
     learning rate are triangles where the axis reaches them, its values stand in the listing.
     """
+    if run is None:
+        return no_runs(title, group, source)
     history = metrics(run)
     figure, grid = new_figure(3, 2, height=8.0, width_ratios=[1.55, 1], squeeze=False)
     top, middle, bottom = grid[:, 0]
@@ -116,7 +128,7 @@ def three_rows(
     draw_listing(
         figure.add_subplot(grid[0, 1].get_gridspec()[:, 1]), listing(run, history, published)
     )
-    figure.suptitle(title)
+    figure.suptitle(f"{title}: {plain(run['name'])}")
     seeds = f"{count} seeds of this setting" if count > 1 else "one seed"
     footnote(figure, f"{source}; {seeds}")
     return figure
@@ -163,7 +175,7 @@ def four_charts(
     legend(axes[1, 0], "upper right")
     for ax in (axes[0, 1], axes[1, 0], axes[1, 1]):
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    figure.suptitle(f"{title}: {run['name']}")
+    figure.suptitle(f"{title}: {plain(run['name'])}")
     footnote(figure, source)
     return figure
 

@@ -9,8 +9,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from effnet.plots.groups import absent, group_colour, group_name, present
-from effnet.plots.style import GREEN, GREY, VERMILLION, footnote, hide_axes, new_figure, styled
+from effnet.plots.groups import absent, group_colour, group_label, present
+from effnet.plots.style import (
+    GREEN,
+    GREY,
+    VERMILLION,
+    footnote,
+    hide_axes,
+    new_figure,
+    plain,
+    styled,
+)
 from effnet.runs import history
 
 STATES = {
@@ -80,16 +89,16 @@ def run_table_figure(table: pd.DataFrame, source: str, count: int = 20) -> Figur
         return absent("Runs", "No runs in this report yet.", source)
     shown = table.head(count)
     columns = {
-        "run": (0.0, "left", shown["name"]),
-        "state": (0.275, "left", shown["state"]),
-        "created\n(UTC)": (0.37, "left", shown["created"].str[5:]),
+        "run": (0.0, "left", shown["name"].map(lambda name: plain(name, 36))),
+        "state": (0.275, "left", shown["state"].map(plain)),
+        "created\n(UTC)": (0.37, "left", shown["created"].str[5:].map(plain)),
         "time": (0.555, "right", shown["running_time_s"].map(duration)),
         "epoch\nlast": (0.605, "right", shown["epoch_last"].map(_number("{:.0f}"))),
         "train\nacc last": (0.67, "right", shown["train_acc_last"].map(_number("{:.3f}"))),
         "val acc\nmax": (0.735, "right", shown["val_acc_max"].map(_number("{:.3f}"))),
         "s per\nepoch": (0.788, "right", shown["lap_time_s"].map(_number("{:.1f}"))),
         "chan-\nnels": (0.835, "right", shown["in_channels"].map(_number("{:.0f}"))),
-        "weights": (0.9, "right", shown["weights"].map(lambda w: Path(w).stem[:10])),
+        "weights": (0.9, "right", shown["weights"].map(lambda w: plain(Path(w).stem, 10))),
         "drop-\nout": (0.945, "right", shown["dropout_rate"].map(_number("{:g}"))),
         "decay": (1.0, "right", shown["weight_decay"].map(_number("{:g}"))),
     }
@@ -100,7 +109,7 @@ def run_table_figure(table: pd.DataFrame, source: str, count: int = 20) -> Figur
         ax.plot([-0.014], [y], "s", color=group_colour(run.group), ms=7, clip_on=False)
         ax.plot([0.265], [y], "o", color=STATES.get(run.state, GREY), ms=6)
     for group in present(shown["group"]):
-        ax.plot([], [], "s", color=group_colour(group), label=group_name(group))
+        ax.plot([], [], "s", color=group_colour(group), label=group_label(group))
     figure.legend(loc="outside upper center", ncols=4)
     footnote(figure, f"{source}; newest {len(shown)} of {len(table)} runs")
     return figure
@@ -128,7 +137,7 @@ def artifacts_figure(files: pd.DataFrame, run: pd.Series | None, source: str) ->
     if run is None or files.empty:
         return absent("Artefacts", "No finished run in this report has left files.", source)
     columns = {
-        "name": (0.0, "left", files["name"]),
+        "name": (0.0, "left", files["name"].map(lambda name: plain(name, 36))),
         "size": (0.36, "right", files["size"].map(size_text)),
         "modified (UTC)": (0.4, "left", files["modified"].dt.strftime("%Y-%m-%d %H:%M")),
         "what": (0.57, "left", files["what"]),
@@ -136,7 +145,7 @@ def artifacts_figure(files: pd.DataFrame, run: pd.Series | None, source: str) ->
     figure, ax = new_figure(height=1.2 + 0.3 * len(files))
     _table(ax, columns, len(files), fontsize=9)
     total = size_text(files["size"].sum())
-    figure.suptitle(f"Artefacts of {run['name']}: {len(files)} files, {total}")
+    figure.suptitle(f"Artefacts of {plain(run['name'])}: {len(files)} files, {total}")
     footnote(figure, source)
     return figure
 

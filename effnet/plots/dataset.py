@@ -3,7 +3,6 @@
 `annotations` is the DataFrame of `effnet.datasets.layouts.read_annotations`.
 """
 
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from effnet.plots.style import (
     footnote,
     hide_axes,
     new_figure,
+    plain,
     styled,
 )
 
@@ -57,7 +57,7 @@ def montage(data_dir: str | Path, annotations: pd.DataFrame, width: int = 180) -
     hide_axes(axes)
     for ax, picture, name in zip(axes.flat, pictures, rows["class_name"], strict=False):
         ax.imshow(picture, interpolation="lanczos")
-        name = textwrap.fill(name, 115 // columns)
+        name = plain(name, wrap=115 // columns)
         ax.text(0.5, -0.05, name, fontsize=9, ha="center", va="top", transform=ax.transAxes)
     figure.suptitle(title)
     return figure
@@ -95,13 +95,13 @@ def distribution(
     for i, row in enumerate(outliers(counts).itertuples()):
         bar = heights[min(np.searchsorted(edges, row.images, "right"), BINS) - 1]
         ax.annotate(
-            f"{row.class_name} (class {row.class_id}):\n{row.images} images",
+            f"{plain(row.class_name, 40)} (class {row.class_id}):\n{row.images} images",
             xy=(row.images, bar),
             xytext=(row.images, (0.5 + 0.15 * i % 0.45) * heights.max()),
             ha="right" if row.images > middle else "center",
             arrowprops={"arrowstyle": "->", "color": GREY},
         )
-    ax.set_title(f"Images per class{source and f', {source}'}")
+    ax.set_title(f"Images per class{source and f', {plain(source)}'}")
     smallest, largest = counts["images"].min(), counts["images"].max()
     footnote(
         figure,

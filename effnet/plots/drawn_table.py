@@ -1,11 +1,19 @@
 """A DataFrame as a figure: figures 2, 7, 10 and 11 are tables that the thesis shows as images."""
 
-import textwrap
-
 import pandas as pd
 from matplotlib.figure import Figure
 
-from effnet.plots.style import BLACK, BLUE, LIGHT, WIDTH, footnote, hide_axes, new_figure, styled
+from effnet.plots.style import (
+    BLACK,
+    BLUE,
+    LIGHT,
+    WIDTH,
+    footnote,
+    hide_axes,
+    new_figure,
+    plain,
+    styled,
+)
 
 ROW = 0.25  # inches
 
@@ -51,7 +59,7 @@ def drawn_table(
 def _head(name: str, cells: list[str]) -> str:
     words = name.replace("_", " ")
     longest = max(len(word) for word in words.split())
-    return textwrap.fill(words, max(longest, *map(len, cells)))
+    return plain(words, 200, max(longest, *map(len, cells)))
 
 
 def _column(values: pd.Series) -> list[str]:
@@ -59,6 +67,6 @@ def _column(values: pd.Series) -> list[str]:
     if pd.api.types.is_bool_dtype(values):
         return ["yes" if value else "no" for value in values]
     if not pd.api.types.is_float_dtype(values):
-        return ["" if pd.isna(value) else str(value) for value in values]
+        return ["" if pd.isna(value) else plain(value, 200) for value in values]
     one = values.dropna().round(1).eq(values.dropna()).all()
     return ["" if pd.isna(value) else f"{value:.1f}" if one else f"{value:.5g}" for value in values]

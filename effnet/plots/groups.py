@@ -17,6 +17,7 @@ from effnet.plots.style import (
     footnote,
     hide_axes,
     new_figure,
+    plain,
     styled,
 )
 from effnet.trial import Trial
@@ -53,12 +54,18 @@ PUBLISHED = "thesis (published)"
 def data_note(profile: str, demo: bool) -> str:
     """The words with which a figure says which data it shows, for the makers' `source`."""
     data = "demo data (cars drawn by the kit)" if demo else "Stanford Cars"
-    return f"{data}, profile {profile}"
+    return f"{data}, profile {plain(profile)}"
 
 
 def group_name(group: str) -> str:
     """The group as a reader calls it."""
     return GROUPS.get(group, group)
+
+
+def group_label(group: str, wrap: int = 0) -> str:
+    """`group_name` as a figure can show it, in lines of `wrap` characters where that is given."""
+    # matplotlib leaves out of a legend what begins with an underscore.
+    return plain(group_name(group).lstrip("_"), 30, wrap)
 
 
 def group_colour(group: str) -> str:
@@ -174,5 +181,5 @@ def absent(title: str, message: str, source: str = "") -> Figure:
 
 def no_runs(title: str, group: str, source: str = "") -> Figure:
     """The figure of a group without a finished run."""
-    text = f"No finished run of the group “{group_name(group)}” in this report."
+    text = f"No finished run of the group “{group_label(group)}” in this report."
     return absent(title, text, source)

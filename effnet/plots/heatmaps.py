@@ -15,7 +15,7 @@ from seaborn.cm import rocket  # the thesis's colour scale, even to the eye and 
 from effnet.plots.groups import (
     PUBLISHED,
     absent,
-    group_name,
+    group_label,
     of_group,
     seed_spread,
     spread_note,
@@ -122,10 +122,10 @@ def heatmap_pair(
     without runs is left white. Counts have a colour range of their own, as in the thesis.
     """
     ours = regularisation(runs, group, parameter, accuracy)
-    name = "all groups" if group == "all" else group_name(group)
+    name = "all groups" if group == "all" else group_label(group)
     title = f"Accuracy by {parameter}: {name}"
     if ours.empty and published is None:
-        text = f"No finished run of the group “{group_name(group)}” in this report."
+        text = f"No finished run of the group “{group_label(group)}” in this report."
         return absent(title, text, source)
     sides = {f"here, {_runs(ours)}": ours}
     if published is not None:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from effnet.plots.groups import PUBLISHED, of_group
-from effnet.plots.style import GREY, OURS, hide_axes
+from effnet.plots.style import GREY, OURS, hide_axes, plain
 from effnet.runs import metrics
 
 RECONSTRUCTED = ("early_stopping_patience", "batch_size")
@@ -91,13 +91,21 @@ def group_table(runs: pd.DataFrame, group: str) -> pd.DataFrame:
     return table.sort_values(keys, ascending=False, kind="stable", ignore_index=True)
 
 
-def top_k(run: pd.Series) -> pd.DataFrame:
+def last_epochs(run: pd.Series | None, count: int = 5) -> pd.DataFrame:
+    """The last epochs of a run, a row each, by images; empty without a run."""
+    columns = ["epoch", "lr", "train_loss", "val_loss", "train_acc", "val_acc", "seconds"]
+    if run is None:
+        return pd.DataFrame(columns=columns)
+    return metrics(run)[columns].round(4).tail(count)
+
+
+def top_k(run: pd.Series | None) -> pd.DataFrame:
     """Share of images whose class is among the k likeliest, at the end of the run.
 
     A row per split, columns top1, top3, top5, top10. Unlike the accuracies during training, those
     of the training images are without dropout, but with the weights of the end for all of them.
     """
-    final = run.get("final")
+    final = None if run is None else run.get("final")
     table = pd.DataFrame(final if isinstance(final, dict) else {}).T
     return table.rename_axis("split").reset_index()
 
@@ -111,12 +119,13 @@ def epochs_to_reach(
     rows = []
     for _, run in of_group(runs, group).iterrows():
         history = metrics(run)
-        row = {"run": run["name"], "last epoch": int(history["epoch"].iloc[-1])}
+        row = [run["name"], int(history["epoch"].iloc[-1])]
         for accuracy in accuracies:
             reached = history.loc[history["val_acc_batch_mean"] >= accuracy, "epoch"]
-            row[f"epoch of {accuracy:.0%}"] = reached.iloc[0] if len(reached) else pd.NA
+            row.append(reached.iloc[0] if len(reached) else pd.NA)
         rows.append(row)
-    return pd.DataFrame(rows)
+    names = [f"epoch of {accuracy:.0%}" for accuracy in accuracies]
+    return pd.DataFrame(rows, columns=["run", "last epoch", *names])
 
 
 def draw_listing(ax: Axes, table: pd.DataFrame) -> None:
@@ -133,7 +142,7 @@ def draw_listing(ax: Axes, table: pd.DataFrame) -> None:
         y = head - (number + 0.4) * step
         ax.text(0.0, y, name, ha="left", **style)
         for x, value in zip(right, values, strict=True):
-            ax.text(x, y, value, ha="right", **style)
+            ax.text(x, y, plain(value, 24), ha="right", **style)
         line = y - step / 2
         ax.plot([0, 1], [line, line], color="#E3E3E3", lw=0.7, transform=ax.transAxes)
     if both and table[PUBLISHED].str.endswith("*").any():

@@ -4,7 +4,6 @@ The tables behind them come from `effnet.plots.answers`.
 """
 
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ from PIL import Image
 from seaborn.cm import rocket  # the thesis's colour scale, even to the eye
 
 from effnet.plots.answers import agreement, identical_columns
-from effnet.plots.groups import PUBLISHED, absent, group_colour, group_name, labels, present
-from effnet.plots.style import GREY, LIGHT, OURS, footnote, hide_axes, new_figure, styled
+from effnet.plots.groups import PUBLISHED, absent, group_colour, group_label, labels, present
+from effnet.plots.style import GREY, LIGHT, OURS, footnote, hide_axes, new_figure, plain, styled
 
 NO_MATRIX = "No finished run with validation predictions in this report."
 
@@ -43,7 +42,7 @@ def matrix_figure(matrix: pd.DataFrame, runs: pd.DataFrame, source: str) -> Figu
     order = np.argsort(-values.sum(axis=1, dtype=int), kind="stable")
     same = identical_columns(matrix)
     letters = {name: f" ({chr(97 + i % 26)})" for i, names in enumerate(same) for name in names}
-    names = [name + letters.get(name, "") for name in matrix.columns]
+    names = [plain(name, 40) + letters.get(name, "") for name in matrix.columns]
     x = np.arange(len(names))
     many = len(names) > 24
     ratios: dict[str, Any] = {"height_ratios": [1, 5], "width_ratios": [2.8 if many else 1.7, 1]}
@@ -63,7 +62,7 @@ def matrix_figure(matrix: pd.DataFrame, runs: pd.DataFrame, source: str) -> Figu
     axes[1, 1].set_xlabel("the same runs")
     axes[0, 0].set(ylabel="share right", ylim=(0, 1))
     axes[1, 0].set_ylabel("validation image")
-    handles = [Patch(color=group_colour(g), label=group_name(g)) for g in present(group_of)]
+    handles = [Patch(color=group_colour(g), label=group_label(g)) for g in present(group_of)]
     for value, name in ((1.0, "right"), (0.0, "wrong")):
         handles.append(Patch(color=rocket(value), label=name))
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
@@ -93,12 +92,14 @@ def shares_figure(
         (lower, published["run"], drawn, GREY, 7.5),
     ):
         ax.bar(range(len(names)), shares, color=colour, width=0.8)
-        ax.set_xticks(range(len(names)), names, rotation=90, fontsize=fontsize)
+        ax.set_xticks(
+            range(len(names)), [plain(n, 40) for n in names], rotation=90, fontsize=fontsize
+        )
         ax.set(ylim=(0, 1), xlim=(-0.7, len(names) - 0.3), ylabel="share right")
         ax.grid(False, axis="x")
     upper.set_title(f"here: {matrix.shape[1]} runs, {len(matrix)} images")
     lower.set_title(f"{PUBLISHED}: {len(published)} runs, read from the picture to ±0.02")
-    handles = [Patch(color=group_colour(g), label=group_name(g)) for g in present(group_of)]
+    handles = [Patch(color=group_colour(g), label=group_label(g)) for g in present(group_of)]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     footnote(figure, source)
     return figure
@@ -132,7 +133,7 @@ def agreement_figure(matrix: pd.DataFrame, runs: pd.DataFrame, source: str) -> F
         text = f"{value:.2f}" if np.isfinite(value) else "one run"
         colour = "white" if value < 0.6 else "black"
         right.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-    names = [fill(group_name(group), 11) for group in table]
+    names = [group_label(group, 11) for group in table]
     right.set_xticks(range(len(names)), names, fontsize=8.5)
     right.set_yticks(range(len(names)), names, fontsize=8.5)
     right.grid(False)
@@ -156,7 +157,8 @@ def classes_figure(classes: pd.DataFrame, source: str, count: int = 20) -> Figur
     )
     y = range(len(shown))
     left.barh(y, shown["share_right"], color=OURS)
-    left.set_yticks(y, [f"{r.class_name} ({r.class_id})" for r in shown.itertuples()], fontsize=9)
+    names = [f"{plain(r.class_name, 40)} ({r.class_id})" for r in shown.itertuples()]
+    left.set_yticks(y, names, fontsize=9)
     left.set(xlim=(0, 1), title="share of right answers")
     left.set_ylim(len(shown) - 0.4, -0.6)  # hardest on top
     right.barh(y, shown["images"], color=LIGHT)
@@ -195,17 +197,16 @@ def images_figure(
                 ax.imshow(np.asarray(picture.convert("RGB")))
         else:
             ax.imshow(np.full((3, 4, 3), 200, dtype=np.uint8))
-            ax.text(1.5, 1, fill(image.path, 22), ha="center", va="center", fontsize=8)
-        ax.set_title(
-            fill(f"{image.class_name} ({image.class_id})", 26), fontsize=9, fontweight="bold"
-        )
-        said = f"taken for {image.mostly_taken_for}" if image.mostly_taken_for else ""
-        if image.runs_right:
-            said = f"{image.runs_right} of {image.runs} right\n{said}"
+            ax.text(1.5, 1, plain(image.path, wrap=22), ha="center", va="center", fontsize=8)
+        name = plain(f"{image.class_name[:50]} ({image.class_id})", wrap=26)
+        ax.set_title(name, fontsize=9, fontweight="bold")
+        said = [f"{image.runs_right} of {image.runs} right"] if image.runs_right else []
+        if image.mostly_taken_for:
+            said.append(f"taken for {image.mostly_taken_for}")
         ax.text(
             0.5,
             -0.03,
-            fill(said, 27),
+            plain("; ".join(said), 100, 27),
             ha="center",
             va="top",
             fontsize=8.5,

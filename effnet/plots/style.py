@@ -6,6 +6,7 @@ pyplot state knows of, so nothing stays open and nothing has to be closed.
 
 from collections.abc import Callable, Iterable
 from functools import wraps
+from textwrap import fill
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
@@ -101,6 +102,18 @@ def show_image(ax: Axes, image: np.ndarray, title: str = "", **kwargs: Any) -> N
     if title:
         ax.set_title(title)
     hide_axes(ax)
+
+
+def plain(text: object, longest: int = 60, wrap: int = 0) -> str:
+    """Text of the data (a class, a run, a file) as a figure can show it.
+
+    One line of at most `longest` characters, broken into lines of `wrap` characters where that is
+    given. Control characters become spaces; a dollar sign begins no formula, which matplotlib
+    would refuse to draw where it is none.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    line = line if len(line) <= longest else f"{line[: longest - 1]}…"
+    return (fill(line, wrap) if wrap else line).replace("$", r"\$")
 
 
 def footnote(figure: Figure, text: str) -> None:

@@ -1,7 +1,5 @@
 """What the report page shows, gathered from a profile's folder into plain values."""
 
-import base64
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from effnet import thesis
+from effnet.report.failures import find_failures
+from effnet.report.items import Context, Item, fill
 from effnet.runs import load_runs
 from effnet.verdicts.claims import read_profile, verdict_counts
 from effnet.verdicts.execution import execution, execution_table, execution_text
@@ -20,7 +20,6 @@ from effnet.verdicts.finding import HOW_TO_GET_REAL_DATA, SYMBOLS
 CHAPTER_OF = {"00": "2", "01": "3", "02": "5", "03": "6", "04": "6", "05": "6"}
 # In figures.csv: what is drawn from the profile's own images and runs.
 FROM_DATA = {"runs", "images", "annotations", "trained models"}
-TABLE_ROWS = 40
 EXECUTION_NOTE = (
     "Each table holds finished runs that share device, data, training code and every "
     "hyperparameter but the seed, and differ in how the numbers are computed. n is the number of "
@@ -31,28 +30,6 @@ EXECUTION_NOTE = (
     "second: training images over the whole time of the epochs, with validation and compilation; "
     "the median over seeds."
 )
-RUNS_NAMED = 6  # runs that a figure's provenance names before it refers to the table
-
-
-@dataclass
-class Item:
-    """A figure or table of the page; `image`, `rows` and `origin` are empty where it is missing."""
-
-    id: str
-    title: str
-    notebook: str
-    from_data: bool = False  # made from the profile's images or runs, so that a demo shows in it
-    claims: list[dict[str, str]] = field(default_factory=list)
-    caption: str = ""
-    image: str = ""  # data URI
-    file: str = ""  # relative to the page
-    origin: dict[str, Any] = field(default_factory=dict)
-    runs: list[dict[str, str]] = field(default_factory=list)
-    more_runs: int = 0
-    link: str = ""  # executed notebook, at the cell
-    columns: list[str] = field(default_factory=list)
-    rows: list[list[str]] = field(default_factory=list)
-    more_rows: int = 0
 
 
 @dataclass
@@ -66,23 +43,37 @@ class Section:
     extras: list[Item] = field(default_factory=list)
 
 
-def gather(reports: Path, claims: pd.DataFrame, notebooks: dict[str, set[str]]) -> dict[str, Any]:
+def gather(
+    reports: Path,
+    claims: pd.DataFrame,
+    notebooks: dict[str, set[str]],
+    damaged: list[tuple[str, str]],
+) -> dict[str, Any]:
     """Everything the templates need.
 
     Args:
         reports: the profile's folder.
         claims: the judged claims.
         notebooks: executed notebooks that were exported, each with the tags of its cells.
+        damaged: those that could not be, each with the reason.
     """
     runs = load_runs(reports)
-    names = dict(zip(runs["trial_id"], runs["name"], strict=True)) if len(runs) else {}
+    runs = runs[runs["state"] != "damaged"]  # listed with the damaged files
+    failures = find_failures(reports)
+    context = Context(
+        names=dict(zip(runs["trial_id"], runs["name"], strict=True)),
+        notebooks=notebooks,
+        failed={notebook["name"]: notebook["begun"] for notebook in failures.notebooks},
+        damaged=failures.damaged,
+    )
+    failures.damaged += damaged
     rows = claims.to_dict("records")
     for row in rows:
         row["symbol"], row["kind"] = SYMBOLS[row["verdict"]], slug(row["verdict"])
         row["expected"] = short(row["expected"])
         # Beside a figure the badge says it; the table of all claims keeps the whole comment.
         row["comment"] = row["found"].removesuffix(HOW_TO_GET_REAL_DATA).rstrip(". ")
-    chapters = _chapters(reports, rows, names, notebooks)
+    chapters = _chapters(reports, rows, context)
     figures = [item for s in _sections(chapters) for item in s.figures]
     profile = read_profile(reports)
     return {
@@ -103,6 +94,7 @@ def gather(reports: Path, claims: pd.DataFrame, notebooks: dict[str, set[str]]) 
         "executions": execution_sets(runs),
         "execution_note": EXECUTION_NOTE,
         "notebooks": sorted(notebooks),
+        "failures": failures,
     }
 
 
@@ -136,9 +128,9 @@ def run_rows(runs: pd.DataFrame) -> list[dict[str, str]]:
             "state": run["state"],
             "dropout": _number(run["dropout_rate"], "g"),
             "decay": _number(run["weight_decay"], "g"),
-            "patience": str(run["lr_patience"]),
-            "batch": str(run["batch_size"]),
-            "seed": str(run["seed"]),
+            "patience": _number(run["lr_patience"], "g"),
+            "batch": _number(run["batch_size"], "g"),
+            "seed": _number(run["seed"], "g"),
             "execution": run["execution"],
             "val": _number(run["max_val_acc_batch_mean"], ".4f"),
             "val_images": _number(run["max_val_acc"], ".4f"),
@@ -200,15 +192,14 @@ def _sections(chapters: list[dict[str, Any]]) -> Iterable[Section]:
 def _chapters(
     reports: Path,
     claims: list[dict[str, str]],
-    names: dict[str, str],
-    notebooks: dict[str, set[str]],
+    context: Context,
 ) -> list[dict[str, Any]]:
     sections = {s.section: Section(s.section, s.title) for s in thesis.sections().itertuples()}
     known = thesis.figures()
     for row in known.itertuples():
         item = Item(row.figure, row.title, row.notebook, row.made_from in FROM_DATA)
         item.claims = [c for c in claims if row.figure in c["figure"].split(";")]
-        _fill(item, reports / "figures", names, notebooks)
+        fill(item, reports / "figures", context)
         sections[row.section].figures.append(item)
     for claim in claims:
         if not claim["figure"]:
@@ -216,7 +207,8 @@ def _chapters(
     for path in sorted(reports.glob("figures/*.json")) + sorted(reports.glob("tables/*.json")):
         if path.stem not in set(known["figure"]):
             item = Item(path.stem, _title(path.stem), "")
-            _fill(item, path.parent, names, notebooks)
+            fill(item, path.parent, context)
+            item.notebook = item.notebook or "unknown"
             shows_images = item.notebook[:2] in ("01", "02") and "published" not in item.id
             item.from_data = bool(item.runs) or shows_images
             chapter = CHAPTER_OF.get(item.notebook[:2], "6")
@@ -237,48 +229,3 @@ def _chapters(
 def _title(name: str) -> str:
     """A title for what the thesis does not have: `tab_03_best` becomes "Best"."""
     return re.sub(r"^(fig|tab)_(\d\d_)?", "", name).replace("_", " ").capitalize()
-
-
-def _fill(item: Item, folder: Path, names: dict[str, str], notebooks: dict[str, set[str]]) -> None:
-    """Image or rows, caption and provenance of an item, from the files that bear its id."""
-    record = folder / f"{item.id}.json"
-    if not record.exists():
-        return
-    item.origin = json.loads(record.read_text(encoding="utf-8"))
-    item.caption = item.origin.get("caption", "")
-    item.notebook = item.origin.get("notebook") or item.notebook
-    ids = item.origin.get("runs", [])
-    item.runs = [{"id": i, "name": names.get(i, i)} for i in ids[:RUNS_NAMED]]
-    item.more_runs = max(0, len(ids) - RUNS_NAMED)
-    if item.notebook in notebooks:
-        cell = item.origin.get("cell", item.id)
-        anchor = f"#cell-id={cell}" if cell in notebooks[item.notebook] else ""
-        item.link = f"notebooks/{item.notebook}.html{anchor}"
-    table = folder / f"{item.id}.csv"
-    if table.exists():
-        item.file = f"{folder.name}/{table.name}"
-        _read_table(item, table)
-        return
-    images = [folder / f"{item.id}{suffix}" for suffix in (".png", ".svg")]
-    images = [path for path in images if path.exists()]
-    if images:
-        item.file = f"{folder.name}/{images[0].name}"
-        item.image = _data_uri(min(images, key=lambda path: path.stat().st_size))
-
-
-def _data_uri(path: Path) -> str:
-    kind = {".png": "image/png", ".svg": "image/svg+xml"}[path.suffix]
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _read_table(item: Item, path: Path) -> None:
-    table = pd.read_csv(path)
-    item.columns = [str(column).replace("_", " ") for column in table.columns]
-    item.more_rows = max(0, len(table) - TABLE_ROWS)
-    item.rows = [[_cell(v) for v in row] for row in table.head(TABLE_ROWS).to_numpy(object)]
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "–" if pd.isna(value) else f"{value:.4g}" if abs(value) < 1e6 else f"{value:.0f}"
-    return "–" if value is None else str(value)

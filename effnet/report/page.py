@@ -3,23 +3,31 @@
 `python -m effnet.report reports/demo` rebuilds it from what is there, without training.
 """
 
+import base64
+import hashlib
+import re
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 import effnet
 from effnet.errors import EffnetError
-from effnet.files import write_text
+from effnet.files import WRITING, write_text
 from effnet.paths import relative
 from effnet.report.content import gather, slug
-from effnet.report.notebooks import TEMPLATES, export_notebooks
+from effnet.report.failures import say
+from effnet.report.notebooks import TEMPLATES, anchor, export_notebooks
 from effnet.runs import load_runs, metrics
 from effnet.training import identity
 from effnet.trial import field_help
 from effnet.verdicts.claims import write_claims
 
+LITTER_AGE = 3600  # seconds
 WIDTH, HEIGHT = 640, 220  # of a run page's charts, in CSS pixels
 
 
@@ -27,14 +35,16 @@ def build_report(reports: Path | str) -> Path:
     """Judge the claims and write index.html, report.md, notebook pages and run pages.
 
     The page is one file: images, styles and script are inside; links lead to files beside it.
-    Figures that were not made are listed as missing. Returns the path of index.html.
-    Raises EffnetError when `reports` is no folder or a notebook there cannot be read.
+    Figures that were not made are listed as missing; what failed or is damaged is named there and
+    on stderr. Returns the path of index.html. Raises EffnetError when `reports` is no folder, and
+    CannotWrite.
     """
     reports = Path(reports)
     if not reports.is_dir():
         raise EffnetError(f"{relative(reports)} is no folder: `make reproduce` makes reports/demo.")
+    _sweep(reports)
     claims = write_claims(reports)
-    content = gather(reports, claims, export_notebooks(reports))
+    content = gather(reports, claims, *export_notebooks(reports))
     content["report"] = {
         "version": effnet.__version__,
         "commit": identity.commit(),
@@ -42,10 +52,28 @@ def build_report(reports: Path | str) -> Path:
     }
     environment = _environment()
     _write_run_pages(reports, environment)
-    page = environment.get_template("report.html.j2").render(content)
-    write_text(reports / "index.html", page)
-    write_text(reports / "report.md", environment.get_template("report.md.j2").render(content))
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    content |= {"script": script, "script_hash": f"sha256-{script_hash}"}
+    _write(reports / "index.html", environment.get_template("report.html.j2").render(content))
+    markdown = environment.overlay(finalize=_markdown)
+    _write(reports / "report.md", markdown.get_template("report.md.j2").render(content))
+    say(content["failures"], reports)
     return reports / "index.html"
+
+
+def _sweep(reports: Path) -> None:
+    """Remove what killed writers left; a file that is being written now is younger than an hour."""
+    for part in ("figures", "tables", "notebooks"):
+        for left in (reports / part).glob(f"{WRITING}*"):
+            with suppress(OSError):  # another user's, or gone meanwhile
+                if time.time() - left.stat().st_mtime > LITTER_AGE:
+                    left.unlink()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a page; letters that a file name holds and UTF-8 does not become question marks."""
+    write_text(path, text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _environment() -> Any:
@@ -59,13 +87,20 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["slug"] = slug
-    environment.filters["md"] = _markdown_cell
+    environment.filters["anchor"] = anchor
+    environment.filters["code"] = lambda text: Markup(str(text).replace("`", "'"))
     return environment
 
 
-def _markdown_cell(text: object) -> str:
-    """Text for a cell of a Markdown table."""
-    return str(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+def _markdown(value: Any) -> str:
+    """A value as text of Markdown, wherever it stands: no markup, no HTML, one line."""
+    if isinstance(value, Markup):  # the template vouches for it
+        return value
+    text = " ".join(str(value).split()).replace("&", "&amp;")
+    text = text.replace("<", "&lt;").replace(">", "&gt;")
+    # An underscore inside a word is text anyway.
+    text = re.sub(r"[\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+    return re.sub(r"^[-+=]+(?=\s|$)", r"\\\g<0>", text)
 
 
 def _write_run_pages(reports: Path, environment: Any) -> None:
@@ -73,7 +108,7 @@ def _write_run_pages(reports: Path, environment: Any) -> None:
     template = environment.get_template("run.html.j2")
     help_lines = field_help()
     runs = load_runs(reports)
-    for run in runs.to_dict("records"):
+    for run in runs[runs["state"] != "damaged"].to_dict("records"):
         folder = Path(run["path"])
         history = metrics(folder) if (folder / "metrics.csv").exists() else pd.DataFrame()
         page = template.render(
@@ -90,7 +125,7 @@ def _write_run_pages(reports: Path, environment: Any) -> None:
                 if path.is_file() and path.name != "index.html" and not path.name.startswith(".")
             ],
         )
-        write_text(folder / "index.html", page)
+        _write(folder / "index.html", page)
 
 
 def _plain(value: Any) -> str:

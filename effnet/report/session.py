@@ -1,7 +1,5 @@
 """What a numbered notebook needs around its story: parameters, runs, saved figures, claims."""
 
-import ast
-import json
 import time
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,19 +10,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from effnet.errors import EffnetError
-from effnet.files import atomic_write, write_json
+from effnet.files import atomic_write, digest, write_json
 from effnet.grid.profiles import Profile
 from effnet.paths import relative
+from effnet.report.parameters import OWN_PARAMETERS, assigned_names, check_names, label
 from effnet.runs import grid_runs, load_runs
+from effnet.spreadsheet import write_csv
 from effnet.training import identity
 from effnet.trial import check_tracker
 
 # Lightning takes seconds to import, and the runner opens a session only to check its parameters.
 if TYPE_CHECKING:
     from effnet.data import CarsDataModule
-
-# Parameters of a notebook that are no hyperparameter of a trial.
-OWN_PARAMETERS = {"profile", "tracker"}
 
 
 class Session:
@@ -53,7 +50,7 @@ class Session:
         self.overrides = overrides
         self.reports = self.profile.reports
         if overrides:
-            self.reports /= f"custom/{_label(overrides)}"
+            self.reports /= f"custom/{label(overrides)}"
         self.started = time.perf_counter()
         self._own_run: Path | None = None
 
@@ -64,7 +61,7 @@ class Session:
         Raises EffnetError for an unknown parameter, a wrong type or a value out of range, before
         anything is read or trained.
         """
-        declared, injected = _assigned_names(namespace)
+        declared, injected = assigned_names(namespace)
         check_names(injected, declared, notebook)
         # Only declared names: a later cell may well call its own variable `weights`.
         overrides = {
@@ -108,17 +105,36 @@ class Session:
 
         return checkpoint_path(self.trial)
 
-    def run(self) -> pd.Series:
-        """Train the notebook's trial, or load it where it is finished; its row of `runs`."""
-        from effnet.train import run
+    def run(self) -> pd.Series | None:
+        """Train the notebook's trial, or load it where it is finished; its row of `runs`.
 
-        name = _label(self.overrides) if self.overrides else self._job_name()
+        Where the profile's own first trial has failed, the first finished run of its group stands
+        for it (None without one), and a line says so. Overridden trials are always tried.
+        """
+        from effnet.train import identify, run
+
+        if not self.overrides:
+            trial_id = identify(self.trial, self.data, self.checkpoint)
+            known = load_runs(self.profile.reports, states=("failed",))
+            failed = known[known["trial_id"] == trial_id]
+            if len(failed):
+                return self._instead_of(failed.iloc[0])
+        name = label(self.overrides) if self.overrides else self._job_name()
         self._own_run = run(
             self.trial, self.profile.reports / "runs", name, self.trial.group, self.tracker,
             data=self.data, checkpoint=self.checkpoint,
         )  # fmt: skip
         runs = load_runs(self.profile.reports)
         return runs[runs["trial_id"] == self._own_run.name].iloc[0]
+
+    def _instead_of(self, failed: pd.Series) -> pd.Series | None:
+        """The first finished run of a failed run's group, with a line on why it is shown."""
+        finished = grid_runs(self.profile.reports)
+        finished = finished[finished["group"] == failed["group"]]
+        other = finished.iloc[0] if len(finished) else None
+        shown = "no run of its group is finished" if other is None else f"shown is {other['name']}"
+        print(f"the profile's run {failed['name']} failed ({failed['message']}); {shown}")
+        return other
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -142,14 +158,14 @@ class Session:
         """
         from IPython.display import Markdown, display
 
-        for suffix in (".png", ".svg"):
-            options: dict[str, Any] = {"dpi": 160} if suffix == ".png" else {}
-            path = self.reports / "figures" / f"{name}{suffix}"
+        paths = [self.reports / "figures" / f"{name}{suffix}" for suffix in (".png", ".svg")]
+        for path in paths:
+            options: dict[str, Any] = {"dpi": 160} if path.suffix == ".png" else {}
             with atomic_write(path) as temporary:
                 # No date and fixed ids: the same figure gives the same bytes.
-                metadata = {"Date": None} if suffix == ".svg" else None
+                metadata = {"Date": None} if path.suffix == ".svg" else None
                 fig.savefig(temporary, bbox_inches="tight", metadata=metadata, **options)
-        self._record("figures", name, caption, runs)
+        self._record(paths, name, caption, runs)
         display(fig)
         display(Markdown(f"**{name}.** {caption}"))
 
@@ -163,9 +179,9 @@ class Session:
         """Write a table as CSV with its provenance, and show it with its caption."""
         from IPython.display import Markdown, display
 
-        with atomic_write(self.reports / "tables" / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=table.index.name is not None)
-        self._record("tables", name, caption, runs)
+        path = self.reports / "tables" / f"{name}.csv"
+        write_csv(path, table, index=table.index.name is not None)
+        self._record([path], name, caption, runs)
         display(table)
         display(Markdown(f"**{name}.** {caption}"))
 
@@ -178,13 +194,13 @@ class Session:
         display(closing_table(self.profile.reports, self.notebook))
 
     def _record(
-        self, kind: str, name: str, caption: str, runs: pd.DataFrame | pd.Series | None
+        self, paths: list[Path], name: str, caption: str, runs: pd.DataFrame | pd.Series | None
     ) -> None:
         """The JSON beside a figure or table: what made it."""
         ids = None if runs is None else pd.DataFrame(runs.to_frame().T if runs.ndim == 1 else runs)
         environment = identity.environment()
         write_json(
-            self.reports / kind / f"{name}.json",
+            paths[0].with_suffix(".json"),
             {
                 "id": name,
                 "caption": caption,
@@ -192,6 +208,8 @@ class Session:
                 "cell": name,
                 "profile": self.profile.name,
                 "demo": self.profile.demo,
+                # So that the page can tell what is cut, changed, or of another execution.
+                "files": {path.name: digest(path) for path in paths},
                 "runs": [] if ids is None else sorted(ids["trial_id"]),
                 "data_hash": self.data.data_hash,
                 "code_hash": identity.code_hash(),
@@ -205,46 +223,12 @@ class Session:
         )
 
 
-def check_names(given: set[str], allowed: set[str], notebook: str) -> None:
-    """Refuse parameters that the notebook does not have; papermill itself only warns."""
-    if unknown := sorted(given - allowed):
-        raise EffnetError(
-            f"notebook {notebook} has no parameter {', '.join(map(repr, unknown))}; "
-            f"allowed are: {', '.join(sorted(allowed))}."
-        )
-
-
-def _assigned_names(namespace: dict[str, Any]) -> tuple[set[str], set[str]]:
-    """Names that the parameters cell declares, and names that papermill's injected cell assigns.
-
-    The one is known by its annotated lines (`profile: str = ...`), the other by its first line.
-    """
-    declared, injected = set(), set()
-    nodes: list[Any]
-    for cell in namespace["In"]:
-        if cell.startswith("# Parameters"):
-            nodes = [n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Assign)]
-            injected |= {target.id for node in nodes for target in node.targets}
-        elif "\nprofile: str = " in f"\n{cell}":
-            nodes = [n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.AnnAssign)]
-            declared |= {node.target.id for node in nodes}
-    return declared, injected
-
-
-def _label(overrides: dict[str, Any]) -> str:
-    """A folder name for a set of overrides, short where there are many."""
-    text = ",".join(f"{k}={v}" for k, v in sorted(overrides.items())).replace("/", "-")
-    if len(text) <= 80:
-        return text
-    digest = json.dumps(overrides, sort_keys=True, default=str)
-    return f"{text[:60]}-{identity.text_hash(digest)[:8]}"
-
-
 def _setup_display() -> None:
     """Crisp inline figures, whole tables, and errors for people without a traceback."""
     from IPython import get_ipython
 
     pd.set_option("display.max_rows", 250, "display.max_columns", 50, "display.max_colwidth", 120)
+    pd.set_option("display.html.use_mathjax", False)  # a name with dollars is no formula
     shell = get_ipython()
     if shell is None:
         return

@@ -3,12 +3,14 @@
 import argparse
 import shutil
 import sys
+from contextlib import suppress
 
 import pandas as pd
 
 from effnet.errors import command_line
+from effnet.runs import damaged_runs
 from effnet.trial import resolve
-from effnet.verdicts.claims import judge, verdict_counts
+from effnet.verdicts.claims import damaged_profile, judge, verdict_counts
 from effnet.verdicts.finding import SYMBOLS, VERDICTS
 
 
@@ -33,11 +35,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--verdict", choices=VERDICTS, help="only claims with this verdict")
     parser.add_argument("--data-dir", help="folder of Stanford Cars to count as well")
     options = parser.parse_args(arguments)
-    table = judge(resolve(options.reports), options.data_dir)
+    reports = resolve(options.reports)
+    table = judge(reports, options.data_dir)
     if options.verdict:
         table = table[table["verdict"] == options.verdict]
+    damage = [damaged_profile(reports), *(f"{file}: {why}" for file, why in damaged_runs(reports))]
+    for text in filter(None, damage):
+        print(f"damaged, and not counted: {text}", file=sys.stderr)
     width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 10_000
-    print_table(table, width)
+    with suppress(BrokenPipeError):  # `| head` has read enough
+        print_table(table, width)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@
 - *cannot be checked*: nothing that could be run here would tell; the comment says why.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,10 @@ import pandas as pd
 from effnet import thesis
 from effnet.datasets.layouts import read_annotations
 from effnet.errors import EffnetError
-from effnet.files import atomic_write
+from effnet.files import Damaged, read_sealed
 from effnet.paths import relative
 from effnet.runs import grid_runs, load_runs
+from effnet.spreadsheet import write_csv
 from effnet.trial import resolve
 from effnet.verdicts import (
     contradictions,
@@ -41,6 +41,11 @@ from effnet.verdicts.trained import Trained
 
 COLUMNS = ["id", "section", "claim", "expected", "got", "unit", "tolerance", "reason"]
 COLUMNS += ["verdict", "found", "figure", "notebook"]
+# What profile.json must hold, and its `data`.
+PROFILE: dict[str, Any] = {"data": dict, "commit": str, "machine": str, "seconds": (int, float)}
+DATA = {"name": str, "images": int, "classes": int, "complete": bool, "data_hash": str}
+# What the table of notebook 01 must hold.
+NORMALISATION = ["mean_per_image", "std_per_image", "mean_pooled", "std_pooled"]
 # The fields in which a run must agree with the thesis to speak for or against it.
 AS_IN_THESIS: dict[str, Any] = {
     "model_name": "b0",
@@ -83,8 +88,7 @@ def judge(reports: Path | str, data_dir: Path | str | None = None) -> pd.DataFra
 def write_claims(reports: Path | str, data_dir: Path | str | None = None) -> pd.DataFrame:
     """Judge and write `reports`/claims.csv; returns the table."""
     table = judge(reports, data_dir)
-    with atomic_write(Path(reports) / "claims.csv") as temporary:
-        table.to_csv(temporary, index=False)
+    write_csv(Path(reports) / "claims.csv", table)
     return table
 
 
@@ -104,9 +108,30 @@ def verdict_counts(table: pd.DataFrame) -> dict[str, int]:
 
 
 def read_profile(reports: Path | str) -> dict[str, Any]:
-    """`profile.json` of a reports folder; empty before anything was trained."""
-    path = Path(reports) / "profile.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """`profile.json` of a reports folder; empty before anything was trained, or where damaged."""
+    return _profile(Path(reports))[0]
+
+
+def damaged_profile(reports: Path | str) -> str:
+    """Why `profile.json` tells nothing of a grid that was trained; empty where it does."""
+    return _profile(Path(reports))[1]
+
+
+def _profile(reports: Path) -> tuple[dict[str, Any], str]:
+    path = reports / "profile.json"
+    if not path.exists() and not (reports / "grid.json").exists():
+        return {}, ""
+    try:
+        profile = read_sealed(path)
+    except Damaged as damage:
+        return {}, str(damage)
+    data = profile.get("data")
+    wrong = [name for name, kind in PROFILE.items() if not isinstance(profile.get(name), kind)]
+    if isinstance(data, dict):
+        wrong += [name for name, kind in DATA.items() if not isinstance(data.get(name), kind)]
+    if wrong:
+        return {}, f"{relative(path)} lacks {', '.join(wrong)}: the kit did not write it so."
+    return profile, ""
 
 
 def is_real(profile: dict[str, Any]) -> bool:
@@ -173,5 +198,10 @@ def _annotations(
 
 
 def _normalisation(reports: Path) -> pd.DataFrame | None:
-    path = reports / "tables" / "tab_normalisation.csv"
-    return pd.read_csv(path) if path.exists() else None
+    """The table of notebook 01; None where it is not there or damaged, which the page says."""
+    try:
+        table = pd.read_csv(reports / "tables" / "tab_normalisation.csv").set_index("channel")
+        numbers = table.loc[["red", "green", "blue", "rgb", "gray"], NORMALISATION]
+    except (OSError, ValueError, KeyError):
+        return None
+    return None if numbers.isna().any(axis=None) else table.reset_index()

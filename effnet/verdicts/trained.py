@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from effnet import thesis
-from effnet.errors import EffnetError
 from effnet.plots.groups import GRID, seed_spread
 from effnet.verdicts.finding import CANNOT_BE_CHECKED, Finding, needs_real_data
 
@@ -89,7 +88,7 @@ def judge_trained(trained: Trained, judges: dict[str, Callable[[], Finding]]) ->
         except NotTrained as missing:
             findings[claim] = needs_real_data(_sentence(str(missing)))
             continue
-        except (EffnetError, OSError, KeyError) as error:
+        except (OSError, KeyError, ValueError) as error:  # EffnetError is a ValueError
             findings[claim] = Finding(CANNOT_BE_CHECKED, found=f"A run's files: {error}")
             continue
         if not trained.real:

@@ -9,13 +9,13 @@ from pathlib import Path
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-PROBE_HEAD = """<script>
+PROBE_HEAD = """<script nonce="probe">
 window.problems = [];
 window.addEventListener("error", (e) => problems.push(String(e.message || e.target.src)), true);
 window.addEventListener("unhandledrejection", (e) => problems.push(String(e.reason)));
 for (const name of ["error", "warn"]) console[name] = (...all) => problems.push(all.join(" "));
 </script>"""
-PROBE_END = """<script>
+PROBE_END = """<script nonce="probe">
 window.addEventListener("load", async () => {
   for (const d of document.querySelectorAll("details")) d.open = true;
   const width = document.documentElement.clientWidth;
@@ -23,6 +23,7 @@ window.addEventListener("load", async () => {
     e.getBoundingClientRect().right > width + 1 && getComputedStyle(e).position !== "absolute";
   const report = {
     width, problems,
+    attacked: window.attacked || 0,
     images: document.images.length,
     unseen: [...document.images].filter((i) => i.src && !i.naturalWidth).length,
     scroll: document.documentElement.scrollWidth,
@@ -68,6 +69,10 @@ def probe(page: Path, width: int, profile: Path, dark: bool = False) -> dict:
     text = text.replace("<head>", f"<head>{PROBE_HEAD}", 1).replace(
         "</body>", f"{PROBE_END}</body>"
     )
+    # Beside the page's own policy only the probe may run: without it, nothing would.
+    text = re.sub(r"script-src (?='sha256)", "script-src 'nonce-probe' ", text)
+    if "script-src" not in text:
+        text = text.replace("default-src 'none';", "default-src 'none'; script-src 'nonce-probe';")
     copy, frame = page.with_name("probe.html"), page.with_name("frame.html")
     copy.write_text(text, encoding="utf-8")
     frame.write_text(FRAME.format(source=copy.name, width=width), encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 
 from effnet import thesis
 from effnet.paths import PACKAGE, ROOT
-from effnet.report.session import OWN_PARAMETERS
+from effnet.report.parameters import OWN_PARAMETERS
 from effnet.trial import field_help
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))

@@ -16,6 +16,7 @@ from effnet.errors import EffnetError, command_line
 from effnet.paths import REPORTS, ROOT
 from effnet.report import runner
 from effnet.report.session import Session
+from effnet.runs import read_grid
 
 SMOKE = REPORTS / "smoke"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -93,8 +94,7 @@ def test_every_figure_is_there_with_what_made_it(reproduced):
         assert record["notebook"] in NAMES and record["demo"] is True
         assert len(record["data_hash"]) == 64 and record["commit"] and record["caption"]
     matrix = json.loads((SMOKE / "figures" / "fig34.json").read_text())
-    grid = json.loads((SMOKE / "grid.json").read_text())
-    assert matrix["runs"] == sorted(entry["trial_id"] for entry in grid)
+    assert matrix["runs"] == sorted(entry["trial_id"] for entry in read_grid(SMOKE))
 
 
 def test_unchanged_things_are_not_done_again(reproduced):
@@ -268,6 +268,47 @@ def test_a_failing_notebook_says_where_and_how_to_go_on(reproduced, monkeypatch)
     kept = next(SMOKE.glob("custom/*/notebooks/99_broken.failed.ipynb"))
     assert "so far" in kept.read_text()
     kept.unlink()
+
+
+def test_a_failing_notebook_does_not_stop_the_page(reproduced):
+    broken = nbformat.read(NOTEBOOKS[2], as_version=4)
+    broken.cells[8:] = [nbformat.v4.new_code_cell("1 / 0")]
+    source, target = ROOT / "notebooks" / "99_broken.ipynb", SMOKE / "notebooks" / "99_broken.ipynb"
+    module = (sys.executable, "-m", "effnet.report.runner", "99", "--profile", "smoke", "--go-on")
+    try:
+        nbformat.write(broken, source)
+        nbformat.write(nbformat.v4.new_notebook(), target)  # as if it had worked before
+        result = command(*module)
+        assert result.returncode == 0 and "ZeroDivisionError" in result.stderr
+        assert not target.exists()
+        assert make("report", "PROFILE=smoke").returncode == 0
+        page = (SMOKE / "index.html").read_text().split("Failed notebooks")[1]
+        assert "99_broken" in page and "ZeroDivisionError: division by zero" in page
+        checked = command(sys.executable, "-m", "effnet.report", "--check", str(SMOKE))
+        assert checked.returncode == 1 and "notebook 99_broken failed" in checked.stderr
+    finally:
+        source.unlink()
+        target.with_suffix(".failed.ipynb").unlink(missing_ok=True)
+        make("report", "PROFILE=smoke")
+
+
+@pytest.mark.parametrize("name", ["", "../effnet", "demo smoke", "%", "$(HOME)", "nobody"])
+@pytest.mark.parametrize("target", ["clean", "reproduce", "du"])
+def test_an_unknown_profile_is_refused_before_anything_is_made(target, name):
+    before = sorted(REPORTS.iterdir()) if REPORTS.exists() else []
+    result = make(target, f"PROFILE={name}")
+    assert result.returncode == 2 and result.stdout == ""
+    assert f"profile is '{name}': allowed are demo, sample, smoke," in result.stderr
+    assert before == (sorted(REPORTS.iterdir()) if REPORTS.exists() else [])
+
+
+@pytest.mark.parametrize("name", ["my cars", "a'b", 'a"b', "a$HOME$(x)`b`", "a,b (c) & d; e", "ü"])
+def test_a_data_folder_of_any_name_reaches_the_commands(name, tmp_path):
+    (tmp_path / name / "car").mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(tmp_path / name / "car" / "1.jpg")
+    result = make("check-data", f"STANFORD_CARS={tmp_path / name}")
+    assert "there is no such folder" not in result.stderr + result.stdout
+    assert str(tmp_path / name) in result.stdout + result.stderr
 
 
 def test_make_alone_lists_the_targets():

@@ -6,17 +6,37 @@ import pandas as pd
 import pytest
 from fake_runs import fake_run
 from figure_checks import SOURCE, assert_legible, rows_of, texts
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from effnet import thesis
-from effnet.plots import answers, comparison, curves, dashboard, groups, heatmaps, listing
+from effnet.plots import answers, comparison, curves, dashboard, dataset, groups, heatmaps, listing
 from effnet.plots import predictions as pictures
+from effnet.plots.drawn_table import drawn_table
+from effnet.plots.style import plain
 from effnet.runs import load_runs
 
 PUBLISHED = listing.published_settings(thesis.published_runs(), thesis.grid())
 CELLS = (thesis.heatmaps(), thesis.heatmaps(colour=True))
 
 
-def every_figure(runs, data_dir):
+CLASSES = ["AM General Hummer SUV 2000", "Chevrolet Silverado 1500 Extended Cab 2012"]
+# Each would be a broken formula, several lines, no text at all, or endless.
+NAMES = [
+    r"$\frac{1}{0$ and $x$",
+    "$",
+    r"costs \$5 or $6",
+    "a_b^c %s %(x)d {y}",
+    "bell\x07, null\x00",
+    "line\nbreak\ttab",
+    "Ünï 车 🚗",
+    "endless " * 60,
+    "x" * 500,
+    "_hidden",
+]
+
+
+def every_figure(runs, data_dir, classes=CLASSES):
     """All makers of this file's modules on one table of runs."""
     best, frozen = (groups.best_of(runs, g) for g in ("scratch_gray", "pretrained_frozen"))
     unnamed = [groups.published_run(PUBLISHED, f"unnamed, figure {n}") for n in (15, 25)]
@@ -34,7 +54,7 @@ def every_figure(runs, data_dir):
     yield dashboard.artifacts_figure(dashboard.artifacts(one), one, SOURCE)
     given = answers.answers(runs)
     matrix = answers.correct(given)
-    names = ["AM General Hummer SUV 2000", "Chevrolet Silverado 1500 Extended Cab 2012"] * 98
+    names = [classes[i % len(classes)] for i in range(196)]
     annotations = pd.DataFrame({"class_id": range(196), "class_name": names})
     yield pictures.matrix_figure(matrix, runs, SOURCE)
     yield pictures.shares_figure(matrix, runs, SOURCE, thesis.prediction_matrix_runs())
@@ -56,6 +76,48 @@ def test_every_figure_without_any_run_says_so(tmp_path):
     for figure in figures:
         assert "no finished run" in texts(figure).lower() or "no runs" in texts(figure).lower()
         assert_legible(figure)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
+def test_names_of_any_kind_are_shown_as_text(tmp_path):
+    for number, name in enumerate(NAMES):
+        group = groups.GRID[number % 3] if number < 8 else name
+        folder = fake_run(tmp_path, f"run {number}", dropout_rate=number / 20)
+        record = json.loads((folder / "trial.json").read_text())
+        record |= {"name": name, "group": group}
+        record["trial"]["optimizer"] = name
+        (folder / "trial.json").write_text(json.dumps(record))
+    runs = load_runs(tmp_path)
+    figures = list(every_figure(runs, tmp_path, NAMES))
+    figures.append(dataset.distribution(many_classes(), None, NAMES[0]))
+    figures.append(drawn_table(pd.DataFrame({name: NAMES for name in NAMES[:3]}), "names"))
+    for figure in figures:
+        FigureCanvasAgg(figure).draw()
+    matrix, shown = figures[16], texts(figures[16])
+    assert r"\$\frac{1}{0\$ and \$x\$" in shown and "line break tab" in shown
+    assert "hidden" in [t.get_text() for t in matrix.legends[0].get_texts()]
+    assert max(map(len, shown.splitlines())) < 130
+
+
+def test_a_dollar_is_drawn_as_a_dollar_and_nothing_else():
+    """The same pixels as of the text where nothing is parsed."""
+    for name in NAMES[:4]:
+        drawn = []
+        for text, parse in ((plain(name), True), (name, False)):
+            figure = Figure(figsize=(6, 1))
+            figure.text(0, 0.5, text, parse_math=parse)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            drawn.append(bytes(canvas.buffer_rgba()))
+        assert drawn[0] == drawn[1], name
+
+
+def many_classes():
+    """Annotations whose outliers are called by names of any kind."""
+    rows = [(i, f"class {i}") for i in range(40) for _ in range(10 + i % 2)]
+    rows += [(40 + i, name) for i, name in enumerate(NAMES[:3]) for _ in range(60 + 10 * i)]
+    table = pd.DataFrame(rows, columns=["class_id", "class_name"])
+    return table.assign(split="train")
 
 
 # -- seeds

@@ -18,7 +18,7 @@ from effnet.errors import EffnetError
 from effnet.report import __main__ as command
 from effnet.report import page
 from effnet.report.content import short
-from effnet.report.notebooks import export_notebooks, formulas
+from effnet.report.notebooks import formulas
 from effnet.report.page import build_report
 from effnet.runs import load_runs
 
@@ -147,10 +147,6 @@ def test_unfinished_runs_are_listed(tmp_path, monkeypatch, site):
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(EffnetError, match="nowhere is no folder"):
         build_report(tmp_path / "nowhere")
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "03_x.ipynb").write_text("{not json")
-    with pytest.raises(EffnetError, match="03_x.ipynb is not a readable notebook"):
-        export_notebooks(tmp_path)
 
 
 def test_the_command_says_what_it_wrote(tmp_path, monkeypatch, capsys, site):
