@@ -4,6 +4,7 @@ import io
 import os
 import select
 import sys
+import warnings
 from collections.abc import Callable
 from typing import TextIO
 
@@ -26,10 +27,14 @@ def command_line(main: Callable[[], int | None]) -> None:
     (silently; only printing what was done is no part of the work), else what `main` returns.
     """
     plain_console()
+    plain_warnings()
     try:
         code = main() or 0
     except EffnetError as error:
         _say(f"error: {error}")
+        code = 1
+    except PermissionError as error:  # of a folder that another user keeps closed
+        _say(f"error: {error.filename}: {error.strerror}.")
         code = 1
     except KeyboardInterrupt:
         _say("stopped by Ctrl-C; the same command goes on where it stopped")
@@ -47,6 +52,11 @@ def plain_console() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def plain_warnings() -> None:
+    """Show warnings as a line, without the place in the code that gave them."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
 
 
 def _say(message: str) -> None:

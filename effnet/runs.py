@@ -57,29 +57,37 @@ def damaged_runs(reports: Path | str) -> list[tuple[str, str]]:
 
 
 def read_grid(reports: Path | str) -> list[dict[str, Any]]:
-    """The profile's own runs: name, group, trial_id, state and message of each, in its order.
+    """The profile's own trials: name, group, trial_id, state and message of each, in its order.
 
-    Empty before the grid was trained, and, with a warning, where grid.json is damaged.
+    Empty before the grid was trained; trial_id is None where not even the data could be had. Raises
+    Damaged where grid.json is not what the grid wrote.
     """
     path = Path(reports) / "grid.json"
     if not path.exists():
         return []
+    again = f"`make grid PROFILE={path.parent.name}` writes it."
     try:
-        runs = read_sealed(path)["runs"]
-        return [entry for entry in runs if entry["trial_id"]]
-    except (Damaged, KeyError, TypeError) as error:
-        reason = error if isinstance(error, Damaged) else f"{relative(path)} is not the kit's."
-        warnings.warn(f"{reason} `make grid PROFILE={path.parent.name}` writes it.", stacklevel=2)
-        return []
+        entries = read_sealed(path)["runs"]
+        if all(entry.keys() >= {"name", "group", "trial_id", "state"} for entry in entries):
+            return entries
+    except Damaged as error:
+        raise Damaged(f"{error} {again}") from None
+    except (KeyError, TypeError, AttributeError):
+        pass
+    raise Damaged(f"{relative(path)} does not list runs: the kit did not write it so. {again}")
 
 
 def grid_runs(reports: Path | str) -> pd.DataFrame:
     """The finished runs of a profile's own grid (`reports`/grid.json), in its order.
 
     Runs of overridden parameters or of earlier code lie beside them and are not among these.
-    Empty before the grid was trained.
+    Empty before the grid was trained and, with a warning, where grid.json is damaged.
     """
-    names = {entry["trial_id"]: entry["name"] for entry in read_grid(reports)}
+    try:
+        names = {entry["trial_id"]: entry["name"] for entry in read_grid(reports)}
+    except Damaged as error:
+        warnings.warn(str(error), stacklevel=2)
+        names = {}
     order = {trial_id: index for index, trial_id in enumerate(names)}
     runs = load_runs(reports, states=("finished",))
     runs = runs[runs["trial_id"].isin(order)]

@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import warnings
+from pathlib import Path
 
 import pytest
 from campaign import tries
@@ -11,9 +12,10 @@ from fake_runs import fake_profile
 
 from effnet.errors import EffnetError
 from effnet.files import Damaged, write_sealed
+from effnet.report.page import build_report
 from effnet.runs import damaged_runs, grid_runs, load_runs, metrics, predictions, read_grid
 from effnet.training.status import read_status
-from effnet.verdicts.claims import judge
+from effnet.verdicts.claims import damaged_profile, judge
 
 FILES = ("trial.json", "status.json", "summary.json", "metrics.csv", "predictions_train.csv",
          "predictions_val.csv", "best.ckpt")  # fmt: skip
@@ -94,6 +96,14 @@ def test_claims_are_judged_by_what_is_whole(original, reports, damaged):
     assert len(judge(reports)) == 139
 
 
+@pytest.mark.filterwarnings("ignore:a run is left out")
+def test_the_page_shows_what_is_whole_and_names_the_rest(reports, damaged):
+    page = build_report(reports).read_text(encoding="utf-8")
+    for path, _ in damaged_runs(reports):
+        assert Path(path).name in page
+    assert "Damaged files" in page
+
+
 @pytest.mark.parametrize("name", ["grid.json", "profile.json"])
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_profile_s_own_files(reports, name, how):
@@ -102,8 +112,8 @@ def test_a_profile_s_own_files(reports, name, how):
         warnings.simplefilter("always")
         table = judge(reports)
     assert len(table) == 139
-    if how != "missing":
-        assert name in "".join(str(warning.message) for warning in warned)
+    told = "".join(str(warning.message) for warning in warned) + damaged_profile(reports)
+    assert (name in told) == ((name, how) != ("grid.json", "missing"))
 
 
 def test_what_is_no_run_is_named_and_left_out(reports):

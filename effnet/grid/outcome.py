@@ -13,6 +13,7 @@ from effnet.datasets.whole import is_whole
 from effnet.errors import EffnetError, command_line
 from effnet.files import Damaged, read_sealed, write_sealed
 from effnet.grid.profiles import Job, Profile
+from effnet.runs import read_grid
 from effnet.training import identity
 from effnet.training.status import finished, read_status
 
@@ -104,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m effnet.grid.outcome", description=__doc__)
     parser.add_argument("profile", nargs="?", default="demo")
     profile = Profile.load(parser.parse_args().profile)
-    report(profile.name, read_sealed(profile.reports / "grid.json")["runs"])
+    report(profile.name, read_grid(profile.reports))
 
 
 if __name__ == "__main__":

@@ -71,9 +71,8 @@ def clean_runs(profile: str) -> int:
 
 def _stale(run: Path) -> Iterator[tuple[Path, str]]:
     """What of a run's folder is of no use, with the reason."""
-    if run.name.endswith(".damaged"):
-        yield run, "damaged, and trained again elsewhere"
-        return
+    if not (run / "trial.json").exists():
+        return  # not the kit's
     try:
         if read_sealed(run / "trial.json").get("code_hash") != code_hash():
             yield run, "of other training code"

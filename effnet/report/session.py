@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from effnet.errors import EffnetError
+from effnet.errors import EffnetError, plain_warnings
 from effnet.files import atomic_write, digest, write_json
 from effnet.grid.profiles import Profile
 from effnet.paths import relative
@@ -227,6 +227,7 @@ def _setup_display() -> None:
     """Crisp inline figures, whole tables, and errors for people without a traceback."""
     from IPython import get_ipython
 
+    plain_warnings()
     pd.set_option("display.max_rows", 250, "display.max_columns", 50, "display.max_colwidth", 120)
     pd.set_option("display.html.use_mathjax", False)  # a name with dollars is no formula
     shell = get_ipython()

@@ -1,11 +1,10 @@
 """What cleaning removes, what it leaves, and what it refuses."""
 
-import json
 import multiprocessing
 
 import pytest
 from fake_results import fake_figure
-from fake_runs import fake_run
+from fake_runs import fake_run, rewrite
 
 from effnet.errors import EffnetError
 from effnet.files import WRITING
@@ -28,8 +27,7 @@ def reports(tmp_path, monkeypatch):
 
 
 def set_code(folder, **values):
-    record = json.loads((folder / "trial.json").read_text())
-    (folder / "trial.json").write_text(json.dumps(record | {"code_hash": code_hash()} | values))
+    rewrite(folder / "trial.json", **({"code_hash": code_hash()} | values))
     return folder
 
 
@@ -77,12 +75,13 @@ def test_clean_runs_removes_what_nobody_needs(reports, capsys):
     old = fake_run(demo, "of other code", state="failed")
     unknown = demo / "runs" / "notes"
     unknown.mkdir()
-    damaged = demo / "runs" / f"{finished.name}.damaged"
-    damaged.mkdir()
+    (unknown / "mine.damaged").write_text("x")
+    for folder in (finished, stopped, mine):
+        (folder / "last.ckpt").write_text("x")
     (finished / f"{WRITING}best-1.ckpt").write_text("x")
     (finished / "metrics.csv.damaged").write_text("x")
     clean.main(["demo", "--runs"])
-    assert not old.exists() and not damaged.exists() and unknown.exists()
+    assert not old.exists() and (unknown / "mine.damaged").exists()
     assert (stopped / "last.ckpt").exists() and (stopped / "best.ckpt").exists()
     for folder in (finished, mine):
         assert not (folder / "last.ckpt").exists() and (folder / "best.ckpt").exists()

@@ -14,7 +14,7 @@ import nbformat
 import pandas as pd
 import pytest
 from fake_results import fake_figure, fake_table
-from fake_runs import fake_profile
+from fake_runs import fake_profile, rewrite
 from report_site import Page, broken_links, write_notebook
 
 from effnet.files import WRITING, write_sealed
@@ -40,7 +40,7 @@ def whole(tmp_path_factory):
         | {"state": "finished", "message": ""}
         for run in load_runs(reports).itertuples(index=False)
     ]
-    (reports / "grid.json").write_text(json.dumps({"runs": entries}))
+    write_sealed(reports / "grid.json", {"runs": entries})
     return reports
 
 
@@ -140,7 +140,6 @@ def test_an_image_of_another_execution_is_not_shown(site, capsys):
 
 def test_a_changed_profile_is_not_believed(site, capsys):
     path = site / "profile.json"
-    write_sealed(path, json.loads(path.read_text()))
     assert read_profile(site)["data"]["images"] == 112
     path.write_text(path.read_text().replace("112", "16185"))
     text, listed, _ = built(site, capsys)
@@ -163,9 +162,7 @@ def test_the_verdicts_need_no_whole_folder(site, capsys):
 def test_runs_that_are_damaged_or_failed_are_listed(site, capsys):
     runs = load_runs(site)
     failed, gone, cut = (site / "runs" / runs["trial_id"][i] for i in range(3))
-    status = json.loads((failed / "status.json").read_text())
-    status |= {"state": "failed", "message": "loss is NaN <i>"}
-    (failed / "status.json").write_text(json.dumps(status))
+    rewrite(failed / "status.json", state="failed", message="loss is NaN <i>")
     shutil.rmtree(gone)
     (cut / "trial.json").write_text("{")
     text, listed, said = built(site, capsys)

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from browser import CHROMIUM, probe
 from fake_results import fake_figure, fake_table
-from fake_runs import fake_run
+from fake_runs import fake_run, rewrite
 from report_site import PIXEL, Page, broken_links
 
+from effnet.files import read_sealed
 from effnet.report.notebooks import anchor, clean, export_notebooks, formulas
 from effnet.report.page import build_report
 from effnet.runs import load_runs
@@ -34,13 +35,10 @@ def site(tmp_path_factory):
     reports = tmp_path_factory.mktemp("reports") / "demo"
     for number, name in enumerate(NAMES):
         folder = fake_run(reports, f"run {number}", classes=8)
-        record = json.loads((folder / "trial.json").read_text())
-        record |= {"name": name, "group": name}
-        record["trial"] |= {"optimizer": name}
-        (folder / "trial.json").write_text(json.dumps(record))
-        status = json.loads((folder / "status.json").read_text())
+        trial = read_sealed(folder / "trial.json")["trial"] | {"optimizer": name}
+        rewrite(folder / "trial.json", name=name, group=name, trial=trial)
         state = "failed" if number == 1 else "finished"
-        (folder / "status.json").write_text(json.dumps(status | {"state": state, "message": name}))
+        rewrite(folder / "status.json", state=state, message=name)
     ids = list(load_runs(reports)["trial_id"])
     for figure, name in zip(("fig20", "fig21", "extra & <b>", "fig22"), NAMES, strict=False):
         path = fake_figure(reports, figure, "03_train_pretrained").with_suffix(".json")

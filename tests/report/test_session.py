@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from fake_runs import fake_run
+from fake_runs import fake_run, rewrite
 
 from effnet import train
+from effnet.files import write_sealed
 from effnet.grid.profiles import Profile
 from effnet.report import session as sessions
 
@@ -16,8 +17,7 @@ def session(tmp_path, monkeypatch):
     one = sessions.Session("smoke", "03_train_pretrained", "pretrained", {}, "none")
     one.__dict__ |= {"data": None, "checkpoint": None}  # nothing is read or trained here
     failed = fake_run(tmp_path, "first", state="failed")
-    status = json.loads((failed / "status.json").read_text()) | {"message": "loss is NaN"}
-    (failed / "status.json").write_text(json.dumps(status))
+    rewrite(failed / "status.json", message="loss is NaN")
     monkeypatch.setattr(train, "identify", lambda *_: failed.name)
     return one
 
@@ -28,7 +28,7 @@ def grid(reports, *folders):
         record = json.loads((folder / "trial.json").read_text())
         entry = {name: record[name] for name in ("name", "group", "trial_id")}
         entries.append(entry | {"state": "finished", "message": ""})
-    (reports / "grid.json").write_text(json.dumps({"runs": entries}))
+    write_sealed(reports / "grid.json", {"runs": entries})
 
 
 def test_another_run_of_the_group_stands_for_a_failed_one(session, tmp_path, capsys):
