@@ -146,16 +146,22 @@ def _forward_on_meta(model: nn.Module, image_size: int | tuple[int, int]) -> Non
     on_meta = {name: tensor.detach().to("meta") for name, tensor in weights.items()}
     first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
     image = torch.empty(1, first.in_channels, height, width, device="meta")
-    with _eval_mode(model), torch.no_grad():
+    with _shapes_only(model), torch.no_grad():
         torch.func.functional_call(model, on_meta, (image,))
 
 
 @contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
+def _shapes_only(model: nn.Module) -> Iterator[None]:
+    """Eval mode without batch norms: they change no shape, and are half of a pass on meta."""
     modes = {module: module.training for module in model.modules()}
+    norms = [module for module in modes if isinstance(module, nn.BatchNorm2d)]
     model.eval()
+    for norm in norms:
+        vars(norm)["forward"] = lambda x: x
     try:
         yield
     finally:
+        for norm in norms:
+            del vars(norm)["forward"]
         for module, training in modes.items():
             module.training = training

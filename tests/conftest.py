@@ -1,5 +1,6 @@
 """Every test file leaves the memory as it found it."""
 
+import ctypes
 import gc
 
 import pytest
@@ -13,5 +14,19 @@ def freed():
     """
     gc.freeze()
     yield
-    gc.collect()
+    give_back()
     gc.unfreeze()
+
+
+@pytest.fixture
+def freed_at_once():
+    """The same after each test, for files with large networks."""
+    yield
+    give_back()
+
+
+def give_back():
+    gc.collect()
+    # Freed memory otherwise stays with the process, in pieces that the next network may not fit.
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc's
+        libc.malloc_trim(0)

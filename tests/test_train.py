@@ -1,6 +1,5 @@
 """Training as people meet it: finished, killed, interrupted, failed, resumed, tracked."""
 
-import gc
 import json
 import os
 import signal
@@ -24,6 +23,7 @@ from effnet.training.module import NonFiniteLoss
 from effnet.training.status import read_status
 from effnet.trial import Trial
 
+pytestmark = pytest.mark.usefixtures("freed_at_once")
 # Every part of B0, of which ten blocks are left: these tests are about runs, not about networks.
 NARROW = {"width_coefficient": 0.3, "depth_coefficient": 0.35}
 SMALL = {
@@ -65,13 +65,6 @@ for line in sys.stdin:
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-
-
-@pytest.fixture(autouse=True)
-def freed_at_once():
-    """What a test has trained."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from effnet.model import EfficientNet, build_model
 from effnet.weights.load import freeze_pretrained, load_weights, save_weights
 from effnet.zoo import classifier_name
 
+pytestmark = pytest.mark.usefixtures("freed_at_once")
+
 
 def check(model, in_channels, size, classes=7):
     """A training step: logits of the right shape, gradients up to the stem."""

@@ -24,7 +24,7 @@ def rows_of(run):
 def assert_legible(figure):
     """Nothing is cut off, tick labels of an axis do not overlap, no type is tiny."""
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    figure.draw_without_rendering()  # places everything
     renderer, page = canvas.get_renderer(), figure.bbox
     ticks = {id(t) for ax in figure.axes for a in (ax.xaxis, ax.yaxis) for t in labels_of(a)}
     ticks |= {id(a.label) for ax in figure.axes if not ax.axison for a in (ax.xaxis, ax.yaxis)}
