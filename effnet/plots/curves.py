@@ -62,6 +62,14 @@ def best_listing(runs: pd.DataFrame, group: str, published: pd.DataFrame) -> pd.
     return listing(run, metrics(run), published_run(published, PUBLISHED_BEST[group]))
 
 
+def last_epochs(run: pd.Series | None, count: int = 5) -> pd.DataFrame:
+    """The last epochs of a run, a row each, by images; empty without a run."""
+    columns = ["epoch", "lr", "train_loss", "val_loss", "train_acc", "val_acc", "seconds"]
+    if run is None:
+        return pd.DataFrame(columns=columns)
+    return metrics(run)[columns].round(4).tail(count)
+
+
 def schedule(runs: pd.DataFrame, source: str, published: pd.DataFrame | None = None) -> Figure:
     """What the scheduler does to a grayscale run from scratch (figure 19, the thesis's SAN-459).
 

@@ -91,14 +91,6 @@ def group_table(runs: pd.DataFrame, group: str) -> pd.DataFrame:
     return table.sort_values(keys, ascending=False, kind="stable", ignore_index=True)
 
 
-def last_epochs(run: pd.Series | None, count: int = 5) -> pd.DataFrame:
-    """The last epochs of a run, a row each, by images; empty without a run."""
-    columns = ["epoch", "lr", "train_loss", "val_loss", "train_acc", "val_acc", "seconds"]
-    if run is None:
-        return pd.DataFrame(columns=columns)
-    return metrics(run)[columns].round(4).tail(count)
-
-
 def top_k(run: pd.Series | None) -> pd.DataFrame:
     """Share of images whose class is among the k likeliest, at the end of the run.
 

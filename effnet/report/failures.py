@@ -10,6 +10,7 @@ from effnet.files import Damaged
 from effnet.paths import relative
 from effnet.report.notebooks import FAILED
 from effnet.runs import damaged_runs, load_runs, read_grid
+from effnet.training.identity import code_hash
 from effnet.verdicts.claims import damaged_profile
 
 
@@ -19,7 +20,7 @@ class Failures:
 
     Attributes:
         notebooks: name, message, begun (time) and file of each notebook that failed.
-        runs: id, name and message of each failed run, of the grid or beside it.
+        runs: id, name and message of each failed run of the grid, or of today's training code.
         missing: names of the grid's runs that are neither finished nor failed, with their state.
         grid: how many of the grid's runs are finished, and how many there are.
         damaged: files, with what is the matter with them.
@@ -57,13 +58,17 @@ def find_failures(reports: Path) -> Failures:
         found.damaged.append((path, text.removeprefix(f"{path} ")))
     runs = load_runs(reports)
     states = dict(zip(runs["trial_id"], runs["state"], strict=True))
-    failed = runs[runs["state"] == "failed"]
-    found.runs = [_run(row) for row in failed.to_dict("records")]
     try:
         grid = read_grid(reports)
     except Damaged as damage:
         grid = []
         found.damaged.append((relative(reports / "grid.json"), str(damage)))
+    ids = [entry["trial_id"] for entry in grid]
+    failed = runs[runs["state"] == "failed"].to_dict("records")
+    # A run that failed under other code, and was trained since under this, is no news.
+    found.runs = [
+        _run(row) for row in failed if row["trial_id"] in ids or row["code_hash"] == code_hash()
+    ]
     for entry in grid:
         state = states.get(entry["trial_id"])
         if state is None and entry["state"] == "failed":
