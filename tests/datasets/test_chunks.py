@@ -66,7 +66,7 @@ def test_killed_and_started_again_goes_on(tmp_path):
     assert not list((tmp_path / "cache").glob("*.npy"))
 
     again = start(tmp_path / "data", tmp_path / "cache", 0)
-    *chunks, path = again.communicate(timeout=60)[0].splitlines()
+    *chunks, path = again.communicate(timeout=600)[0].splitlines()
     assert 10 < len(chunks) <= 16  # of 20, of which at least 4 were done
     whole = pixels(tmp_path / "data", table, 16, cache_dir=tmp_path / "other", workers=1)
     assert Path(path).read_bytes() == whole.path.read_bytes()
@@ -75,7 +75,7 @@ def test_killed_and_started_again_goes_on(tmp_path):
 def test_two_runs_at_once_build_one_cache(tmp_path):
     folder(tmp_path / "data", 20).to_csv(tmp_path / "data" / "table.csv", index=False)
     both = [start(tmp_path / "data", tmp_path / "cache", 0.05) for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0].splitlines() for process in both]
+    outputs = [process.communicate(timeout=600)[0].splitlines() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sum(output.count("chunk") for output in outputs) == 10
     assert outputs[0][-1] == outputs[1][-1]
@@ -113,7 +113,7 @@ def test_workers_end_with_their_parent():
     assert all(alive(pid) for pid in workers)
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(alive(pid) for pid in workers)
@@ -176,7 +176,7 @@ def test_a_script_without_a_main_guard_is_not_run_again_by_the_workers(tmp_path)
         command = [sys.executable, name, str(tmp_path / "data"), str(tmp_path / "cache")]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         result = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
         )
         outputs.append((result.returncode, result.stdout.count("the script runs"), result.stderr))
         if name == "ours.py":

@@ -85,7 +85,7 @@ def probe(page: Path, width: int, profile: Path, dark: bool = False) -> dict:
         *("--dump-dom", frame.as_uri()),
     ]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=600)
     finally:
         copy.unlink()
         frame.unlink()
