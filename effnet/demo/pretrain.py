@@ -36,6 +36,7 @@ def pretext_trial(trial: Trial) -> Trial:
         epochs=epochs,
         lr_patience=5,
         early_stopping_patience=epochs,
+        threads=2,  # the whole grid waits for it
     )
 
 

@@ -11,11 +11,11 @@ from campaign import CAMPAIGN, tries
 from own_checkout import command, make_checkout, start
 from small_trials import THIN, contents
 
-KILLS = tries(1, 25)
+KILLS = tries(1, 12)
 
 
 @pytest.mark.skipif(not CAMPAIGN, reason="minutes: make campaign")
-@pytest.mark.parametrize("seed", range(tries(1, 3)))
+@pytest.mark.parametrize("seed", range(tries(1, 2)))
 def test_killed_at_any_time(tmp_path, seed):
     runs = {f"seed {i}": {"seed": i, "epochs": 4} for i in range(4)}
     trained, killed = (

@@ -41,7 +41,7 @@ def stopped(trial, tmp_path_factory):
     return next(runs.iterdir())
 
 
-FLIPS = tries(1, 25)
+FLIPS = tries(1, 12)
 HOW = [(how, 0.5) for how in DAMAGES[:3]] + [
     ("flipped", (i + 1) / (FLIPS + 1)) for i in range(FLIPS)
 ]
