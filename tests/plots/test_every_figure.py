@@ -4,12 +4,13 @@ import json
 
 import pandas as pd
 import pytest
-from fake_runs import fake_run
+from fake_runs import fake_run, rewrite
 from figure_checks import SOURCE, assert_legible, rows_of, texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from effnet import thesis
+from effnet.files import read_sealed
 from effnet.plots import answers, comparison, curves, dashboard, dataset, groups, heatmaps, listing
 from effnet.plots import predictions as pictures
 from effnet.plots.drawn_table import drawn_table
@@ -83,10 +84,8 @@ def test_names_of_any_kind_are_shown_as_text(tmp_path):
     for number, name in enumerate(NAMES):
         group = groups.GRID[number % 3] if number < 8 else name
         folder = fake_run(tmp_path, f"run {number}", dropout_rate=number / 20)
-        record = json.loads((folder / "trial.json").read_text())
-        record |= {"name": name, "group": group}
-        record["trial"]["optimizer"] = name
-        (folder / "trial.json").write_text(json.dumps(record))
+        trial = read_sealed(folder / "trial.json")["trial"] | {"optimizer": name}
+        rewrite(folder / "trial.json", name=name, group=group, trial=trial)
     runs = load_runs(tmp_path)
     figures = list(every_figure(runs, tmp_path, NAMES))
     figures.append(dataset.distribution(many_classes(), None, NAMES[0]))

@@ -322,7 +322,7 @@ def test_grid_json_limits_the_runs(real, tmp_path):
     runs = load_runs(real, states=("finished",))
     assert len(claims.profile_runs(real)) == len(runs) == 68
     reports = fake_profile(tmp_path / "demo", groups=("pretrained",), frozen=False)
-    entries = load_runs(reports)[["trial_id", "name", "group"]].to_dict("records")[:2]
+    entries = load_runs(reports)[["trial_id", "name", "group", "state"]].to_dict("records")[:2]
     entries[0]["name"] = "renamed"
     write_sealed(reports / "grid.json", {"runs": entries})
     assert set(claims.profile_runs(reports)["name"]) == {"renamed", entries[1]["name"]}
