@@ -104,6 +104,17 @@ def test_the_page_shows_what_is_whole_and_names_the_rest(reports, damaged):
     assert "Damaged files" in page
 
 
+def test_a_run_killed_before_it_told_of_its_last_epoch_is_on_the_page(reports):
+    """Its metrics.csv is a row ahead of what status.json lists: no curves yet, and no end."""
+    folder = next((reports / "runs").iterdir())
+    status = read_status(folder)
+    write_sealed(folder / "status.json", status | {"state": "interrupted", "message": "killed"})
+    with open(folder / "metrics.csv", "a") as file:
+        file.write("99,0.1\n")
+    page = build_report(reports).read_text(encoding="utf-8")
+    assert folder.name in page and (folder / "index.html").exists()
+
+
 @pytest.mark.parametrize("name", ["grid.json", "profile.json"])
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_profile_s_own_files(reports, name, how):

@@ -90,8 +90,13 @@ def _export(path: Path) -> set[str]:
     exporter.register_filter("clean_html", clean)
     resources = {"metadata": {"name": path.stem}, "pygments": styles}
     page, _ = exporter.from_notebook_node(notebook, resources=resources)
-    write_text(path.with_suffix(".html"), page.encode("utf-8", "replace").decode("utf-8"))
+    write_page(path.with_suffix(".html"), page)
     return tags
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page; letters that a file name holds and UTF-8 does not become question marks."""
+    write_text(path, text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def clean(page: object) -> str:

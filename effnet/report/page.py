@@ -17,12 +17,12 @@ from markupsafe import Markup
 
 import effnet
 from effnet.errors import EffnetError
-from effnet.files import WRITING, write_text
+from effnet.files import WRITING
 from effnet.paths import relative
 from effnet.report.content import gather, slug
 from effnet.report.failures import say
-from effnet.report.notebooks import TEMPLATES, anchor, export_notebooks
-from effnet.runs import load_runs, metrics
+from effnet.report.notebooks import TEMPLATES, anchor, export_notebooks, write_page
+from effnet.runs import history, load_runs
 from effnet.training import identity
 from effnet.trial import field_help
 from effnet.verdicts.claims import write_claims
@@ -55,9 +55,9 @@ def build_report(reports: Path | str) -> Path:
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content |= {"script": script, "script_hash": f"sha256-{script_hash}"}
-    _write(reports / "index.html", environment.get_template("report.html.j2").render(content))
+    write_page(reports / "index.html", environment.get_template("report.html.j2").render(content))
     markdown = environment.overlay(finalize=_markdown)
-    _write(reports / "report.md", markdown.get_template("report.md.j2").render(content))
+    write_page(reports / "report.md", markdown.get_template("report.md.j2").render(content))
     say(content["failures"], reports)
     return reports / "index.html"
 
@@ -69,11 +69,6 @@ def _sweep(reports: Path) -> None:
             with suppress(OSError):  # another user's, or gone meanwhile
                 if time.time() - left.stat().st_mtime > LITTER_AGE:
                     left.unlink()
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a page; letters that a file name holds and UTF-8 does not become question marks."""
-    write_text(path, text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _environment() -> Any:
@@ -110,7 +105,7 @@ def _write_run_pages(reports: Path, environment: Any) -> None:
     runs = load_runs(reports)
     for run in runs[runs["state"] != "damaged"].to_dict("records"):
         folder = Path(run["path"])
-        history = metrics(folder) if (folder / "metrics.csv").exists() else pd.DataFrame()
+        past = history(folder)
         page = template.render(
             run={key: _plain(value) for key, value in run.items()},
             settings=[
@@ -118,14 +113,14 @@ def _write_run_pages(reports: Path, environment: Any) -> None:
                 for name, text in help_lines.items()
                 if name in run
             ],
-            charts=_charts(history) if len(history) else [],
+            charts=[] if past is None or past.empty else _charts(past),
             files=[
                 {"name": path.name, "kilobytes": f"{path.stat().st_size / 1024:,.1f}"}
                 for path in sorted(folder.iterdir())
                 if path.is_file() and path.name != "index.html" and not path.name.startswith(".")
             ],
         )
-        _write(folder / "index.html", page)
+        write_page(folder / "index.html", page)
 
 
 def _plain(value: Any) -> str:
