@@ -57,8 +57,8 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     except Exception as error:
-        if reason := _why_not(error, path):
-            raise CannotWrite(reason) from error
+        if refused := _why_not(error, path):
+            raise refused from error
         raise
     finally:
         if temporary != path:
@@ -73,7 +73,7 @@ def make_folder(path: Path) -> None:
         raise CannotWrite(f"{relative(path)} cannot be made ({error.strerror}).") from error
 
 
-def _why_not(error: BaseException, path: Path) -> str | None:
+def _why_not(error: BaseException, path: Path) -> CannotWrite | None:
     """What kept a file from being written; None where it was not the disk."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
@@ -85,21 +85,37 @@ def _why_not(error: BaseException, path: Path) -> str | None:
         *path.parents,
     ):
         return None  # of another file, which the writer was reading
-    if cause.errno in _REFUSED:
-        return (
-            f"{relative(path)} cannot be written ({os.strerror(cause.errno)}): its folder belongs "
-            "to another user, or the disk is read-only."
-        )
-    if cause.errno == errno.EIO:
-        return f"{relative(path)} cannot be written: the disk reports an error ({cause})."
     begun = sum(_size(left) for left in path.parent.glob(f"{WRITING}{path.stem}-*{path.suffix}"))
-    needed = max(begun, _size(path))
-    free = shutil.disk_usage(path.parent).free + begun
-    return (
-        f"{relative(path)} cannot be written ({os.strerror(cause.errno)}): it needs more than "
-        f"{needed:,} bytes, {free:,} are free. Make room (`make clean-cache`, `make clean-runs`), "
-        "and the same command goes on where it stopped."
-    )
+    return cannot_write(path, cause, f"more than {max(begun, _size(path)):,} bytes", begun)
+
+
+def cannot_write(
+    path: Path | str, error: OSError, needs: str = "more", freed: int = 0
+) -> CannotWrite:
+    """The error of a file that could not be written, in one message.
+
+    `needs` says how much a full disk is short of; `freed` bytes will be free besides.
+    """
+    why = f"{relative(path)} cannot be written"
+    if error.errno == errno.EIO:
+        return CannotWrite(f"{why}: the disk reports an error ({error}).")
+    why += f" ({error.strerror or error})"
+    if error.errno in _FULL:
+        return CannotWrite(
+            f"{why}: it needs {needs}, {free_bytes(path) + freed:,} are free. Make room (`make "
+            "clean-cache`, `make clean-runs`), and the same command goes on where it stopped."
+        )
+    if error.errno in _REFUSED:
+        return CannotWrite(f"{why}: its folder belongs to another user, or the disk is read-only.")
+    return CannotWrite(f"{why}.")
+
+
+def free_bytes(path: Path | str) -> int:
+    """Free bytes of the disk that a file lies on, or will."""
+    folder = Path(os.path.abspath(path))
+    while not folder.is_dir():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def _size(path: Path) -> int:
@@ -168,12 +184,19 @@ def digest(path: Path | str) -> str:
 
     Remembered in this process for as long as path, inode, size and both time stamps stay.
     """
-    stat = os.stat(path)
-    return _digest(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return _digest(str(path), stamp(os.stat(path)))
+
+
+def stamp(stat: os.stat_result) -> str:
+    """Inode, size (bytes), and when content and inode last changed (ns).
+
+    The last cannot be set by hand: a file put in another's place shows in it.
+    """
+    return f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
 
 
 @lru_cache(maxsize=100_000)
-def _digest(path: str, *stamp: int) -> str:
+def _digest(path: str, stamp: str) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -196,35 +219,27 @@ def locked(lock: FileLock | Path, what: str, wait: bool = True) -> Iterator[None
     lock = lock if isinstance(lock, FileLock) else FileLock(lock)
     file = Path(lock.lock_file)
     try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if not wait:
-                raise
-            print(f"waiting: {what} by {_holder(file)}", flush=True)
-            lock.acquire()
+        lock.acquire(timeout=0)
     except Timeout:
-        raise
+        if not wait:
+            raise
+        print(f"waiting: {what} by {_holder(file)}", flush=True)
+        lock.acquire()
     except OSError as error:
         raise CannotWrite(
             f"{relative(file)} cannot be made ({error.strerror}): {what} under this lock, and the "
             "folder belongs to another user, or the disk is full or read-only."
         ) from error
-    beside = _beside(file)
+    beside, now = _beside(file), datetime.now(UTC).isoformat(timespec="seconds")
+    me = {"pid": os.getpid(), "host": platform.node(), "since": now}
     try:
         with suppress(OSError):  # only for the message of those who wait
-            beside.write_text(json.dumps(me()), encoding="utf-8")
+            beside.write_text(json.dumps(me), encoding="utf-8")
         yield
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         lock.release()
-
-
-def me() -> dict[str, Any]:
-    """This process, for others to read: pid, host, and since when it does what it does now."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"pid": os.getpid(), "host": platform.node(), "since": now}
 
 
 def _holder(file: Path) -> str:

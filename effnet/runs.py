@@ -10,7 +10,7 @@ import pandas as pd
 from effnet.errors import EffnetError
 from effnet.files import Damaged, read_sealed
 from effnet.paths import relative
-from effnet.training.status import damage, read_status
+from effnet.training.status import damage, read_status, require_whole
 
 RunLike: TypeAlias = pd.Series | Path | str
 RECORDED = {
@@ -201,10 +201,7 @@ def _table(path: Path) -> pd.DataFrame:
         raise Damaged(
             f"{relative(path)} is missing: the run is not finished, or has no such split."
         )
-    outputs = read_status(path.parent).get("outputs", {})
-    only = {name: known for name, known in outputs.items() if name == path.name}
-    if reason := damage(path.parent, {"outputs": only}):
-        raise Damaged(f"{relative(path.parent)}: {reason}.")
+    require_whole(path)
     try:
         return pd.read_csv(path)
     except (ValueError, pd.errors.ParserError) as error:

@@ -101,8 +101,7 @@ def run(
 
 def _mend(folder: Path) -> None:
     """Name what is damaged in a run's folder and clear away what killed writers left."""
-    sweep(folder, (*OUTPUTS, "status.json", "last.ckpt", "predictions_train.csv",
-                   "predictions_val.csv", "predictions_test.csv"))  # fmt: skip
+    sweep(folder, (*OUTPUTS, "status.json", "last.ckpt"))
     try:
         status = read_status(folder)
     except Damaged as error:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from small_trials import contents
 
 from effnet import train
 from effnet.demo.folder import make_demo
@@ -78,16 +79,6 @@ def small(tmp_path_factory):
 def finished(small, tmp_path_factory):
     """A whole run of six epochs."""
     return run(Trial.make(small), tmp_path_factory.mktemp("finished"))
-
-
-def contents(folder):
-    """What must not depend on kills: metrics without times, and predictions byte for byte."""
-    table = pd.read_csv(folder / "metrics.csv", dtype=str).drop(columns="seconds")
-    return [
-        table.to_csv(),
-        (folder / "predictions_train.csv").read_bytes(),
-        (folder / "predictions_val.csv").read_bytes(),
-    ]
 
 
 def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(small, finished, tmp_path):

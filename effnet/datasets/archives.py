@@ -15,9 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from effnet.datasets.disk import cannot_write
 from effnet.errors import EffnetError
-from effnet.files import WRITING, locked
+from effnet.files import WRITING, cannot_write, locked
 from effnet.paths import relative
 
 SUFFIXES = (".tgz", ".tar.gz", ".tar", ".tar.bz2", ".tar.xz", ".zip")

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from effnet.datasets.chunks import Chunk, build_chunks
-from effnet.datasets.disk import cannot_write, free_bytes
 from effnet.datasets.intact import open_cache, seal_cache
-from effnet.files import CannotWrite, Damaged, locked, sweep
+from effnet.files import CannotWrite, Damaged, cannot_write, free_bytes, locked, sweep
 from effnet.paths import relative
 
 CHUNK_BYTES = 16 * 2**20  # of decoded pixels that one worker holds at a time
@@ -37,7 +36,7 @@ def make_cache(
                     print(f"{wrong} It is made again.", flush=True)
                 return _build(final, images, job, workers)
     except OSError as error:
-        raise cannot_write(final, error, left) from error
+        raise cannot_write(final, error, f"{left:,} bytes more") from error
     except CannotWrite as error:
         if not wrong:
             raise

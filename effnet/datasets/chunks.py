@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from effnet.datasets import images
-from effnet.datasets.disk import cannot_write
 from effnet.datasets.intact import Part, changed_parts
 from effnet.errors import EffnetError
+from effnet.files import cannot_write
 from effnet.paths import relative
 
 Bad = tuple[int, str]
@@ -131,7 +131,7 @@ def _not_written(chunk: Chunk, chunks: Sequence[Chunk], error: Exception) -> Eff
     if not isinstance(error, OSError):
         return _failed([chunk], f"{type(error).__name__}: {error}")
     left = sum(c.part("").length for c in chunks if not c.marker.exists())
-    return cannot_write(chunk.job["array"], error, left)
+    return cannot_write(chunk.job["array"], error, f"{left:,} bytes more")
 
 
 def _failed(chunks: Sequence[Chunk], reason: str) -> EffnetError:

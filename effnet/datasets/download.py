@@ -17,9 +17,8 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from effnet import __version__
-from effnet.datasets.disk import cannot_write
 from effnet.errors import EffnetError
-from effnet.files import locked
+from effnet.files import cannot_write, locked
 from effnet.paths import relative
 
 CHUNK = 1 << 16
@@ -221,4 +220,4 @@ def _write(file: IO[bytes], chunk: bytes, total: int | None) -> None:
             chunk = chunk[file.write(chunk) :]  # unbuffered, it may write a part
     except OSError as error:
         left = total - file.tell() if total is not None else 0
-        raise cannot_write(file.name, error, left) from error
+        raise cannot_write(file.name, error, f"{left:,} bytes more" if left else "more") from error

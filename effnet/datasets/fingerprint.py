@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from effnet import files
 from effnet.errors import EffnetError
 from effnet.files import Damaged, read_sealed, sweep, write_sealed
 from effnet.paths import DATA
@@ -69,17 +70,14 @@ def file_hashes(
 
 
 def stamp(file: Path) -> str:
-    """Inode, size (bytes), and when content and inode last changed (ns); "" for no regular file.
-
-    The last cannot be set by hand: a file put in another's place shows in it.
-    """
+    """`files.stamp` of a file; "" for no regular file."""
     try:
         now = os.stat(file)
     except OSError:
         return ""
     if not stat.S_ISREG(now.st_mode):
         return ""
-    return f"{now.st_ino} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}"
+    return files.stamp(now)
 
 
 def settled(now: str) -> bool:

@@ -22,12 +22,11 @@ import numpy as np
 from scipy.io import savemat
 
 from effnet.datasets import stanford
-from effnet.datasets.disk import cannot_write
 from effnet.demo import bodies, car, draw
 from effnet.demo.bodies import catalogue
 from effnet.demo.draw import draw_image
 from effnet.errors import EffnetError
-from effnet.files import Damaged, digest, locked, read_sealed, write_sealed
+from effnet.files import Damaged, cannot_write, digest, locked, read_sealed, write_sealed
 from effnet.paths import DATA, relative
 
 # size -> number of classes, images per class for training and for testing, widths in pixels

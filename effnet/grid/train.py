@@ -9,7 +9,7 @@ import os
 import time
 import traceback
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from effnet.runs import load_runs
 from effnet.train import TrialInterrupted, identify, run
 from effnet.training import identity
 from effnet.training.record import run_lock
-from effnet.training.status import finished, read_status
+from effnet.training.status import finished, now, read_status
 from effnet.training.tracking import EpochLogger
 
 
@@ -84,11 +84,6 @@ def train_grid(profile: Profile, jobs: int | None = None, retry: bool = False) -
     entries = [outcome.entry(e.job, e.folder, e.message) for e in grid.entries]
     outcome.write(profile, entries, grid.any_module(), time.perf_counter() - start if todo else 0)
     return entries
-
-
-def now() -> str:
-    """The time as status.json has it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def default_jobs(profile: Profile) -> int:

@@ -12,10 +12,10 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
-from effnet.files import Damaged, atomic_write
+from effnet.files import Damaged, atomic_write, stamp
 from effnet.paths import relative
 from effnet.training import identity
-from effnet.training.status import Status, damage, read_status
+from effnet.training.status import Status, require_whole
 from effnet.training.tracking import EpochLogger
 from effnet.trial import Trial
 
@@ -34,8 +34,7 @@ def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> dic
     """
     path = Path(path)
     try:
-        stat = os.stat(path)
-        _check_parts(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        _check_parts(str(path), stamp(os.stat(path)))
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise Damaged(f"{relative(path)} is missing.") from None
@@ -57,16 +56,12 @@ def best_weights(folder: Path) -> dict[str, torch.Tensor]:
 
     Raises Damaged where they are not what the run left, or the run was told to keep none.
     """
-    path = folder / "best.ckpt"
-    outputs = read_status(folder).get("outputs", {})
-    only = {name: known for name, known in outputs.items() if name == path.name}
-    if reason := damage(folder, {"outputs": only}, weights=True):
-        raise Damaged(f"{relative(folder)}: {reason}.")
-    return load_checkpoint(path)["state_dict"]
+    require_whole(folder / "best.ckpt")
+    return load_checkpoint(folder / "best.ckpt")["state_dict"]
 
 
 @lru_cache(maxsize=1000)
-def _check_parts(path: str, *stamp: int) -> None:
+def _check_parts(path: str, stamp: str) -> None:
     """Raise where a part of a checkpoint does not have its CRC; once for a file as it is."""
     with zipfile.ZipFile(path) as file:
         if bad := file.testzip():
@@ -101,6 +96,14 @@ def made_by(trial: Trial, trial_id: str) -> dict[str, Any]:
     }
 
 
+# The callback's state before the first epoch.
+BEGIN: dict[str, Any] = {
+    "rows": [],
+    "best": {"val_loss": float("inf"), "epoch": -1},
+    "ended": False,
+}
+
+
 class RunCheckpoint(pl.callbacks.Checkpoint):
     """After every epoch: best.ckpt where the watched loss is the lowest yet, last.ckpt, the status.
 
@@ -108,12 +111,14 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
     resumed run writes the very files of an uninterrupted one.
     """
 
+    best: dict[str, Any]
+    ended: bool
+
     def __init__(
         self, folder: Path, logger: EpochLogger, status: Status, made_by: dict[str, Any]
     ) -> None:
         self.folder, self.logger, self.status, self.made_by = folder, logger, status, made_by
-        self.best = {"val_loss": float("inf"), "epoch": -1}
-        self.ended = False
+        self.load_state_dict(BEGIN)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         assert trainer.max_epochs is not None
@@ -151,8 +156,7 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
                 set_aside(self.folder / name)
             state = None
         if state is None:
-            self.logger.rows, self.best = [], {"val_loss": float("inf"), "epoch": -1}
-            self.ended = False
+            self.load_state_dict(BEGIN)
             (self.folder / "metrics.csv").unlink(missing_ok=True)
         self.logger.save()  # killed after metrics.csv, before last.ckpt, it has a row too many
         return state

@@ -7,16 +7,17 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from effnet.files import CannotWrite, Damaged, digest, read_sealed, sealed_json, write_sealed
+from effnet.paths import relative
 
-# What a finished run is judged by, beside predictions_SPLIT.csv.
-OUTPUTS = ("trial.json", "metrics.csv", "summary.json", "best.ckpt")
+# What a finished run leaves.
+OUTPUTS = ("trial.json", "metrics.csv", "summary.json", "best.ckpt", "predictions_*.csv")
 BEAT = 15.0  # seconds between signs of life in status.json
 SILENT = 120.0  # seconds without one, after which a run is taken for dead
 
@@ -56,14 +57,12 @@ def _alive(status: dict[str, Any]) -> bool:
     return True
 
 
-def sealed(folder: Path, names: tuple[str, ...] = OUTPUTS) -> dict[str, dict[str, Any]]:
+def sealed(folder: Path, names: Iterable[str] = OUTPUTS) -> dict[str, dict[str, Any]]:
     """Size (bytes) and SHA-256 of a run's outputs as they lie there, by name."""
-    paths = [folder / name for name in names]
-    paths += sorted(folder.glob("predictions_*.csv")) if names == OUTPUTS else []
     return {
         path.name: {"bytes": path.stat().st_size, "sha256": digest(path)}
-        for path in paths
-        if path.exists()
+        for name in names
+        for path in sorted(folder.glob(name))
     }
 
 
@@ -83,6 +82,15 @@ def damage(folder: Path, status: dict[str, Any], weights: bool = False) -> str |
     return None
 
 
+def require_whole(path: Path) -> None:
+    """Raise Damaged where an output of a run, the file at `path`, is not what its status lists."""
+    folder = path.parent
+    outputs = read_status(folder).get("outputs", {})
+    only = {name: known for name, known in outputs.items() if name == path.name}
+    if reason := damage(folder, {"outputs": only}, weights=True):
+        raise Damaged(f"{relative(folder)}: {reason}.")
+
+
 def finished(folder: Path) -> bool:
     """Whether the run in `folder` is finished, and every file of it is what it left."""
     try:
@@ -90,6 +98,11 @@ def finished(folder: Path) -> bool:
     except Damaged:
         return False
     return status.get("state") == "finished" and damage(folder, status, weights=True) is None
+
+
+def now() -> str:
+    """The time as status.json has it; as text, later is greater."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class Status:
@@ -123,7 +136,9 @@ class Status:
 
         `system`: a failure is the machine's. `weights`: best.ckpt is an output of a finished run.
         """
-        names = OUTPUTS if state == "finished" else ("metrics.csv",)
+        names = [name for name in OUTPUTS if weights or name != "best.ckpt"]
+        if state != "finished":
+            names = ["metrics.csv"]
         self.last = {
             "state": state,
             "message": message,
@@ -131,11 +146,7 @@ class Status:
             "epochs": self.epochs,
             "pid": os.getpid(),
             "host": platform.node(),
-            "outputs": {
-                name: facts
-                for name, facts in sealed(self.folder, names).items()
-                if weights or name != "best.ckpt"
-            },
+            "outputs": sealed(self.folder, names),
         }
         if state == "failed":
             self.last["system"] = system
@@ -146,7 +157,7 @@ class Status:
         with self.lock:
             status = self.last | {
                 "seconds": round(time.perf_counter() - self.start, 1),
-                "updated": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "updated": now(),
             }
             try:
                 write_sealed(path, status)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pictures import folder, picture, reference
 from PIL import Image
 
-from effnet.datasets import building, disk, images
+from effnet import files
+from effnet.datasets import building, images
 from effnet.datasets import fingerprint as hashes
 from effnet.datasets.cache import cache_size, clean_cache, fingerprint, pixels
 from effnet.datasets.images import UnreadableImage, crop_to_box, decode
@@ -262,7 +263,7 @@ def test_hashes_are_remembered_for_settled_files_only(data, monkeypatch):
 def test_refused_before_it_starts_when_the_disk_is_full(data, monkeypatch):
     root, table, where = data
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: usage(1, 1, 70_000_000))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda folder: usage(1, 1, 70_000_000))
     with pytest.raises(EffnetError, match=r"5,168,535 bytes and 67,108,864 to spare, 70,000,000"):
         pixels(root, table, 587, cache_dir=where)
     assert not list(where.glob("*.partial"))

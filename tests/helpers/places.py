@@ -32,6 +32,12 @@ def small_disk(folder: Path, megabytes: float) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+def resize(disk: Path, megabytes: float) -> None:
+    """Make room on a `small_disk`, or take it."""
+    option = f"remount,size={int(megabytes * 2**20)}"
+    subprocess.run(["mount", "-o", option, str(disk)], check=True)
+
+
 def fill(folder: Path, left: int) -> Path:
     """Fill the disk that `folder` lies on up to `left` bytes."""
     file = folder / "filler"

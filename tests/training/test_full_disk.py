@@ -8,17 +8,14 @@ from datetime import UTC, datetime
 
 import pytest
 from damaging import damage
+from places import as_nobody, open_folder, resize, small_disk
 from small_trials import SMALL, THIN, KillLater, contents
-from surroundings import as_nobody, open_folder, resize, small_disk
 
 from effnet.demo.folder import make_demo
 from effnet.files import WRITING, CannotWrite
-from effnet.paths import ROOT
 from effnet.train import TrialInterrupted, run
 from effnet.training.status import read_status
 from effnet.trial import Trial
-
-__all__ = ["open_folder"]
 
 
 @pytest.fixture(scope="module")
@@ -118,17 +115,17 @@ command_line(main)
 """
 
 
-def test_another_user_s_runs_can_be_read(open_folder):
+def test_another_user_s_runs_can_be_read():
     """And what cannot be done is said in one line."""
-    data = make_demo(open_folder / "smoke", size="smoke")
-    trial = Trial.make(SMALL | THIN | {"data_dir": str(data), "epochs": 1})
-    folder = run(trial, open_folder / "runs")
-    command = [sys.executable, "-c", CODE, repr(trial.values()), str(open_folder)]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
-    read = as_nobody(command, cwd="/", env=environment)
-    assert read.returncode == 0, read.stderr
-    assert read.stdout.splitlines() == ["['finished']", str(folder)]
-    damage(folder / "predictions_val.csv", "cut")
-    refused = as_nobody(command, cwd="/", env=environment)
+    with open_folder() as place:
+        data = make_demo(place / "smoke", size="smoke")
+        trial = Trial.make(SMALL | THIN | {"data_dir": str(data), "epochs": 1})
+        folder = run(trial, place / "runs")
+        arguments = ("-c", CODE, repr(trial.values()), str(place))
+        read = as_nobody(*arguments)
+        assert read.returncode == 0, read.stderr
+        assert read.stdout.splitlines() == ["['finished']", str(folder)]
+        damage(folder / "predictions_val.csv", "cut")
+        refused = as_nobody(*arguments)
     assert refused.returncode == 1 and "Traceback" not in refused.stderr, refused.stderr
     assert "cannot be" in refused.stderr and folder.name in refused.stderr
