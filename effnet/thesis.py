@@ -15,12 +15,14 @@ FOLDER = DATA / "thesis"
 
 
 def claims() -> pd.DataFrame:
-    """Every checkable claim (C001 to C120) and contradiction (X01 to X19), all columns text.
+    """Every checkable claim (C001 to C120), and what the kit found about the thesis (X01 to X35).
 
-    `value` holds one value or several separated by `;`. `figure` and `notebook` say where the kit
-    shows the claim: figure ids separated by `;`, and one notebook.
+    All columns are text. `kind` is claim, contradiction, confounding or note. `value` holds one
+    value or several separated by `;`, as published; `exact` what the run table says where that is
+    more or other. `figure` and `notebook` say where the kit shows the claim: figure ids separated
+    by `;`, and one notebook.
     """
-    return _read("claims", text=("section", "value")).fillna("")
+    return _read("claims", text=("section", "value", "exact")).fillna("")
 
 
 def sections() -> pd.DataFrame:
@@ -33,23 +35,44 @@ def figures() -> pd.DataFrame:
     return _read("figures", text=("section",))
 
 
-def heatmaps(colour: bool = False) -> pd.DataFrame:
-    """Cells of the eight regularisation heatmaps (figures 21 to 24, 27, 28, 30, 31).
+def heatmaps() -> pd.DataFrame:
+    """Cells of the eight regularisation heatmaps (figures 21 to 24, 27, 28, 30, 31), as printed.
 
-    `colour=False`: the printed values, two significant digits, with `n_experiments`;
-    `colour=True`: the same cells read from their colour, with their uncertainty `plus_minus`.
-    Accuracies are fractions of 1.
+    Accuracies are fractions of 1 with two significant digits.
     """
-    return _read("heatmaps_colour" if colour else "heatmaps")
+    return _read("heatmaps")
+
+
+def heatmaps_exact() -> pd.DataFrame:
+    """The same cells to the last digit, from the runs' own accuracies, with the runs of each.
+
+    Six more, without a `figure`, are heatmaps of `lr_patience` that the thesis left out.
+    """
+    return _read("heatmaps_exact")
 
 
 def grid() -> pd.DataFrame:
-    """The 65 runs of the heatmaps with their reconstructed hyperparameters, a row per run."""
+    """The 65 runs of the heatmaps: hyperparameters and exact best accuracies, a row per run."""
     return _read("grid")
 
 
+def histories() -> pd.DataFrame:
+    """Epochs of single runs: SAN-469 whole, some of SAN-392 and SAN-473. Losses are smoothed."""
+    return _read("histories")
+
+
+def noise() -> pd.DataFrame:
+    """How far like runs scatter: sample standard deviations with their degrees of `freedom`."""
+    return _read("noise")
+
+
+def sibling_runs() -> pd.DataFrame:
+    """A colleague's 56 GhostNet runs from scratch on the same data (batch 64, 227 px)."""
+    return _read("sibling_runs")
+
+
 def published_runs() -> pd.DataFrame:
-    """The 67 runs that the thesis names or shows, with what it tells of each."""
+    """The 71 runs that the thesis or its run table names or shows, with what is known of each."""
     return _read("runs")
 
 

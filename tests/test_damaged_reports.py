@@ -93,7 +93,7 @@ def test_claims_are_judged_by_what_is_whole(original, reports, damaged):
     for folder in (original / "runs").iterdir():
         if folder.name not in set(left):
             assert folder.name not in set(grid_runs(reports)["trial_id"])
-    assert len(judge(reports)) == 139
+    assert len(judge(reports)) == 155
 
 
 @pytest.mark.filterwarnings("ignore:a run is left out")
@@ -122,7 +122,7 @@ def test_a_profile_s_own_files(reports, name, how):
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         table = judge(reports)
-    assert len(table) == 139
+    assert len(table) == 155
     told = "".join(str(warning.message) for warning in warned) + damaged_profile(reports)
     assert (name in told) == ((name, how) != ("grid.json", "missing"))
 

@@ -39,8 +39,9 @@ class Profile:
         name: of the file; results go to reports/<name>.
         note: one line that says what its numbers are worth.
         values: hyperparameters that all its trials share.
-        groups: per group the values it adds (`trial`), its `grid` of lists, or its `runs`, and
-            whether finished runs keep their best weights (`keep_weights`, true).
+        groups: per group the values it adds (`trial`), its `grid` of lists, what is to `vary` one
+            at a time, or its `runs`, and whether finished runs keep their best weights
+            (`keep_weights`, true).
         seeds: every trial is trained once for each, so that the spread over seeds shows.
     """
 
@@ -102,13 +103,17 @@ class Profile:
             return [(label, base | values) for label, values in _thesis_grid(group)]
         if "runs" in spec:
             return [(label, base | (values or {})) for label, values in spec["runs"].items()]
-        names, lists = zip(*spec["grid"].items(), strict=True)
+        if "vary" in spec:  # each alone, around the group's own values
+            centre = {name: base[name] for name in spec["vary"]}
+            around = ([centre | {n: value} for value in spec["vary"][n]] for n in spec["vary"])
+            points = list(itertools.chain(*around))
+            points = [point for i, point in enumerate(points) if point not in points[:i]]
+        else:
+            crossed = itertools.product(*spec["grid"].values())
+            points = [dict(zip(spec["grid"], point, strict=True)) for point in crossed]
         return [
-            (
-                " ".join([group, *map(_short, names, point)]),
-                base | dict(zip(names, point, strict=True)),
-            )
-            for point in itertools.product(*lists)
+            (" ".join([group, *itertools.starmap(_short, point.items())]), base | point)
+            for point in points
         ]
 
 
@@ -127,11 +132,10 @@ def _short(name: str, value: Any) -> str:
 
 
 def _thesis_grid(group: str) -> list[tuple[str, dict[str, Any]]]:
-    """The rows of the thesis's reconstructed grid (data/thesis/grid.csv) that belong to a group."""
+    """The rows of the thesis's grid (data/thesis/grid.csv) that belong to a group."""
     rows = thesis.grid().query("group == @group")
     named = []
-    for index, row in enumerate(rows.itertuples(), start=1):
-        label = row.run if isinstance(row.run, str) and row.run else f"{group} #{index}"
+    for row in rows.itertuples():
         values = {
             "dropout_rate": row.dropout_rate,
             "weight_decay": row.weight_decay,
@@ -142,10 +146,11 @@ def _thesis_grid(group: str) -> list[tuple[str, dict[str, Any]]]:
             "epochs": int(row.max_epochs),
             "optimizer": row.optimizer.lower(),
             "initial_lr": row.initial_lr,
+            "lr_factor": row.lr_factor,
             # A cell that the thesis ran twice is two draws: the same values, another seed.
             "seed": int(row.repeat) - 1,
         }
-        named.append((label, values))
+        named.append((row.run, values))
     return named
 
 

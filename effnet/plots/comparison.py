@@ -87,12 +87,14 @@ def comparison_table(
                     "run": f"{theirs['run']}, {PUBLISHED}",
                     "max_val_acc (batches)": theirs["max_val_acc"],
                     "max_train_acc (batches)": theirs["max_train_acc"],
+                    "batch size": theirs["batch_size"],
+                    "weight decay": theirs["weight_decay"],
                     "last epoch": theirs["epochs"],
                     "lr drops at": str(theirs["lr_drops_at_epochs"]).replace(";", ", "),
                 }
             )
     table = pd.DataFrame(rows)
-    for column in table.columns.intersection(["last epoch", "gap at epoch", "seeds"]):
+    for column in table.columns.intersection(["last epoch", "gap at epoch", "seeds", "batch size"]):
         table[column] = table[column].astype("Int64")  # whole numbers that may be missing
     return table
 
@@ -112,6 +114,8 @@ def _row(runs: pd.DataFrame, group: str, run: pd.Series, epoch: int) -> dict[str
         "max_train_acc (images)": history["train_acc"].max(),
         "seeds": len(seeds),
         "range over seeds": seeds.max() - seeds.min() if len(seeds) > 1 else np.nan,
+        "batch size": run["batch_size"],
+        "weight decay": run["weight_decay"],
         "trained parameters": run.get("trainable_parameters"),
         "last epoch": last,
         "lr drops at": ", ".join(map(str, lr_drops(history))) or "none",

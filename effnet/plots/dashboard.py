@@ -75,11 +75,15 @@ def run_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_table(published: pd.DataFrame) -> pd.DataFrame:
-    """The 16 rows that the thesis shows of its dashboard, from its table of runs."""
+    """The 16 rows that the thesis shows of its dashboard, from the table of `published_settings`.
+
+    Columns that begin with `shown_` are as printed; the others come from its run table.
+    """
     shown = published[published["dashboard_state"].fillna("") != ""]
-    columns = ["run", "group", *(c for c in shown.columns if c.startswith("dashboard_"))]
-    columns += ["in_channels", "weight_decay"]
-    return shown[columns].rename(columns=lambda name: name.removeprefix("dashboard_"))
+    exact = ["run", "group", "max_val_acc", "max_train_acc", "dropout_rate", "weight_decay"]
+    exact += ["batch_size", "initial_lr"]
+    printed = {c: c.replace("dashboard_", "shown_") for c in shown if c.startswith("dashboard_")}
+    return shown[[*exact, *printed]].rename(columns=printed)
 
 
 @styled

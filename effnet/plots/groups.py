@@ -1,6 +1,7 @@
 """What the figures of runs share: names and colours of the groups, seeds, and absent data."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,8 @@ COLOURS = {
 # The runs of the regularisation heatmaps: the frozen run and single trials are not among them
 # (thesis, section 6.1.2; 15 + 31 + 19 = 65 runs).
 GRID = ("pretrained", "scratch_rgb", "scratch_gray")
+# Runs that the thesis names outside its grid (section 5.4): they are in no heatmap.
+SINGLE = ("SAN-319", "SAN-474")
 # Which of the thesis's runs a group's best-run figure shows (figures 20, 26, 29 and 25).
 PUBLISHED_BEST = {
     "pretrained": "SAN-396",
@@ -73,7 +76,7 @@ def group_colour(group: str) -> str:
     return COLOURS.get(group, GREY)
 
 
-def present(groups: pd.Series) -> list[str]:
+def present(groups: Iterable[str]) -> list[str]:
     """The groups that occur, the thesis's first and in its order: for legends."""
     found = list(dict.fromkeys(groups))
     return [g for g in GROUPS if g in found] + [g for g in found if g not in GROUPS]
@@ -82,6 +85,17 @@ def present(groups: pd.Series) -> list[str]:
 def of_group(runs: pd.DataFrame, group: str) -> pd.DataFrame:
     """Runs of one group; `all` stands for the three groups of the regularisation grid."""
     return runs[runs["group"].isin(GRID if group == "all" else [group])]
+
+
+def grid_draws(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of the regularisation grid, each setting once: no further seeds of a profile.
+
+    They are what the thesis's heatmaps and prediction matrix show.
+    """
+    if runs.empty:
+        return runs
+    again = runs["name"].str.contains(r" seed \d+$", regex=True)
+    return of_group(runs[~again & ~runs["name"].isin(SINGLE)], "all")
 
 
 def best_of(runs: pd.DataFrame, group: str) -> pd.Series | None:
@@ -122,9 +136,9 @@ def setting_columns(runs: pd.DataFrame) -> list[str]:
     return ["group"] + [name for name in fields if name in runs.columns]
 
 
-def setting_keys(runs: pd.DataFrame) -> pd.Series:
-    """A text for each run that is equal for runs which differ in nothing but the seed."""
-    table = runs[setting_columns(runs)]
+def setting_keys(runs: pd.DataFrame, but: str = "") -> pd.Series:
+    """A text for each run that is equal for runs that differ only in the seed, and in `but`."""
+    table = runs[[name for name in setting_columns(runs) if name != but]]
     keys = ["|".join(map(str, row)) for row in table.itertuples(index=False, name=None)]
     return pd.Series(keys, index=runs.index, dtype=object)
 

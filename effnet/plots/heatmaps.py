@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from seaborn.cm import rocket  # the thesis's colour scale, even to the eye and colour-blind-safe
 
 from effnet.plots.groups import (
+    GRID,
     PUBLISHED,
-    absent,
     group_label,
     of_group,
     seed_spread,
@@ -25,6 +25,7 @@ from effnet.plots.style import GREY, footnote, hide_axes, new_figure, styled
 PARAMETERS = ("dropout_rate", "weight_decay")
 STATISTICS = ("max_val_acc_max", "max_val_acc_mean", "max_train_acc_max", "max_train_acc_mean")
 LABELS = ("validation,\nmax", "validation,\nmean", "training,\nmax", "training,\nmean")
+SMALL_PRINT = "best epoch of each run, mean of batch accuracies"
 # figure: (group, parameter), as published
 FIGURES = {
     "fig21": ("pretrained", "dropout_rate"),
@@ -68,25 +69,11 @@ def regularisation(
     return pd.DataFrame(rows, columns=columns)
 
 
-def published_heatmap(
-    printed: pd.DataFrame, colours: pd.DataFrame, group: str, parameter: str
-) -> pd.DataFrame:
-    """The thesis's heatmap with the digits its colours give, and the counts it prints.
-
-    `printed` and `colours` are the thesis's tables `heatmaps` and `heatmaps_colour`. Column
-    `plus_minus` tells how exactly the colours could be read.
-    """
-    keys = ["group", "parameter", "value"]
-    table = colours.merge(printed[[*keys, "n_experiments"]], on=keys, validate="one_to_one")
-    chosen = table[(table["group"] == group) & (table["parameter"] == parameter)]
-    return chosen.sort_values("value").reset_index(drop=True)
-
-
 def influence(runs: pd.DataFrame, group: str, published: pd.DataFrame) -> pd.DataFrame:
     """How much a group's best validation accuracy changes over the values of each parameter.
 
     The difference of the best and the worst of the values' maxima, here and in the thesis
-    (`published`: its heatmaps, read from their colours), beside the range over seeds of one
+    (`published`: its exact heatmaps), beside the range over seeds of one
     setting: a smaller difference decides nothing.
     """
     rows = []
@@ -108,79 +95,79 @@ def influence(runs: pd.DataFrame, group: str, published: pd.DataFrame) -> pd.Dat
 
 
 @styled
-def heatmap_pair(
-    runs: pd.DataFrame,
-    group: str,
-    parameter: str,
-    source: str,
-    published: pd.DataFrame | None = None,
-    accuracy: str = "batches",
+def regularisation_figure(
+    runs: pd.DataFrame, figure: str, source: str, published: pd.DataFrame
 ) -> Figure:
-    """Our heatmap and the published one with the same rows, in one colour range.
+    """Our heatmap and the published one of one of `FIGURES`, with the same rows.
 
-    `published` as from `published_heatmap`. Rows are the values that either side has; a value
-    without runs is left white. Counts have a colour range of their own, as in the thesis.
+    `published` is the thesis's table `heatmaps_exact`. Rows are the values that either side has.
     """
-    ours = regularisation(runs, group, parameter, accuracy)
+    group, parameter = FIGURES[figure]
+    chosen = (published["group"] == group) & (published["parameter"] == parameter)
+    theirs = published[chosen].set_index("value")
+    ours = regularisation(runs, group, parameter).set_index("value")
+    rows = {
+        value: f"{value:g}" if value else "0.0" for value in sorted({*ours.index, *theirs.index})
+    }
     name = "all groups" if group == "all" else group_label(group)
-    title = f"Accuracy by {parameter}: {name}"
-    if ours.empty and published is None:
-        text = f"No finished run of the group “{group_label(group)}” in this report."
-        return absent(title, text, source)
-    sides = {f"here, {_runs(ours)}": ours}
-    if published is not None:
-        sides[f"{PUBLISHED}, {_runs(published)}"] = published
-    values = sorted(set().union(*(side["value"] for side in sides.values())))
-    figure, axes = new_figure(
-        1,
-        2 * len(sides),
-        height=2.4 + 0.42 * max(3, len(values)),
-        width_ratios=[4, 1] * len(sides),
-        squeeze=False,
-    )
-    cells = [side.set_index("value").reindex(values) for side in sides.values()]
+    note = f"{source}; {SMALL_PRINT}; {spread_note(of_group(runs, group))}"
+    return _pair(ours, theirs, rows, f"Accuracy by {parameter}: {name}", parameter, note)
+
+
+@styled
+def patience_figure(runs: pd.DataFrame, source: str, published: pd.DataFrame) -> Figure:
+    """Heatmaps by the scheduler's patience, which the thesis made and left out: a row for each
+    group and value, ours beside the published ones (those of `heatmaps_exact` without a figure).
+    """
+    theirs = published[published["parameter"] == "lr_patience"].set_index(["group", "value"])
+    parts = {g: regularisation(runs, g, "lr_patience").set_index("value") for g in ("all", *GRID)}
+    ours = pd.concat(parts, names=["group", "value"])
+    rows = {
+        (group, value): f"{'all' if group == 'all' else group_label(group, 10)}, {value:g}"
+        for group in parts
+        for value in sorted({v for g, v in (*ours.index, *theirs.index) if g == group})
+    }
+    note = f"{source}; {SMALL_PRINT}; published with SAN-414, which no other heatmap has"
+    return _pair(ours, theirs, rows, "Accuracy by the scheduler's patience", "", note)
+
+
+def _pair(
+    ours: pd.DataFrame, theirs: pd.DataFrame, rows: dict, title: str, label: str, note: str
+) -> Figure:
+    """Two tables of `STATISTICS` and `n_experiments` in one colour range; `rows` gives the order
+    of their common index and what stands beside it. A row without runs is left white; counts have
+    a colour range of their own, as in the thesis.
+    """
+    sides = {f"here, {_runs(ours)}": ours, f"{PUBLISHED}, {_runs(theirs)}": theirs}
+    height = 2.4 + 0.42 * max(3, len(rows))
+    figure, axes = new_figure(1, 4, height=height, width_ratios=[4, 1, 4, 1])
+    cells = [side.reindex(list(rows)) for side in sides.values()]
     stack = np.concatenate([c[list(STATISTICS)].to_numpy(float).ravel() for c in cells])
     colour_range = Normalize(np.nanmin(stack), np.nanmax(stack))
     for number, (name, cell) in enumerate(zip(sides, cells, strict=True)):
-        left, right = axes[0, 2 * number : 2 * number + 2]
+        left, right = axes[2 * number : 2 * number + 2]
         _draw_cells(left, cell[list(STATISTICS)].to_numpy(float), colour_range, "{:.3f}")
         counts = cell[["n_experiments"]].to_numpy(float)
         _draw_cells(right, counts, _count_range(counts), "{:.0f}")
         left.set_xticks(range(4), LABELS, fontsize=8.5)
         right.set_xticks([0], ["runs"], fontsize=8.5)
-        left.set_yticks(range(len(values)), [f"{v:g}" if v else "0.0" for v in values])
+        left.set_yticks(range(len(rows)), rows.values() if number == 0 else [])
         right.set_yticks([])
         left.set_title(name, loc="left")
         if not np.isfinite(counts).any():
             hide_axes((left, right))
-            left.text(2.0, (len(values) - 1) / 2, "no finished run", ha="center", va="center")
-    axes[0, 0].set_ylabel(parameter)
-    bar = figure.colorbar(
-        ScalarMappable(colour_range, rocket), ax=axes[0, -1], pad=0.15, fraction=0.4
-    )
+            left.text(2.0, (len(rows) - 1) / 2, "no finished run", ha="center", va="center")
+    axes[0].set_ylabel(label)
+    bar = figure.colorbar(ScalarMappable(colour_range, rocket), ax=axes[-1], pad=0.15, fraction=0.4)
     bar.set_label("accuracy")
     bar.outline.set_visible(False)
     figure.suptitle(title)
-    means = {"batches": "mean of batch accuracies", "images": "share of images"}[accuracy]
-    notes = [f"{source}; best epoch of each run, {means}", spread_note(of_group(runs, group))]
-    if published is not None:
-        exact = published["plus_minus"].max()
-        notes.append(f"{PUBLISHED}: digits from the colours, ±{exact:.4f}")
-    footnote(figure, "\n".join([notes[0], "; ".join(notes[1:])]))
+    footnote(figure, note)
     return figure
 
 
-def regularisation_figure(
-    runs: pd.DataFrame, figure: str, source: str, printed: pd.DataFrame, colours: pd.DataFrame
-) -> Figure:
-    """The pair of heatmaps of one of `FIGURES`; `printed` and `colours` are the thesis's tables."""
-    group, parameter = FIGURES[figure]
-    published = published_heatmap(printed, colours, group, parameter)
-    return heatmap_pair(runs, group, parameter, source, published)
-
-
 def _runs(table: pd.DataFrame) -> str:
-    count = int(table["n_experiments"].sum())
+    count = int((table.loc["all"] if "all" in table.index else table)["n_experiments"].sum())
     return f"{count} run{'s' * (count != 1)}"
 
 

@@ -9,7 +9,17 @@ from effnet.plots.groups import PUBLISHED, of_group
 from effnet.plots.style import GREY, OURS, hide_axes, plain
 from effnet.runs import metrics
 
-RECONSTRUCTED = ("early_stopping_patience", "batch_size")
+# Columns of the thesis's table of grid runs that its listings do not print.
+FROM_GRID = {
+    "dropout_rate": "dropout_rate",
+    "weight_decay": "weight_decay",
+    "lr_patience": "patience",
+    "early_stopping_patience": "early_stopping_patience",
+    "batch_size": "batch_size",
+    "initial_lr": "initial_lr",
+    "lr_factor": "lr_factor",
+    "optimizer": "optimizer",
+}
 
 
 def lr_drops(history: pd.DataFrame) -> list[int]:
@@ -20,20 +30,29 @@ def lr_drops(history: pd.DataFrame) -> list[int]:
 
 
 def published_settings(published: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
-    """The thesis's table of runs, with what its code tells of the grid's runs beside it.
+    """The thesis's table of runs; what it does not print of a grid run comes from `grid`.
 
-    The columns added (`batch_size`, `early_stopping_patience`) are reconstructed, not printed.
+    `derived` names the columns of a row that did: known from its code, its colours or arithmetic.
     """
-    added = grid.loc[grid["run"].fillna("") != "", ["run", "batch_size", "early_stopping_patience"]]
-    return published.merge(added, on="run", how="left", validate="one_to_one")
+    known = grid.set_index("run")[list(FROM_GRID)].rename(columns=FROM_GRID)
+    known["optimizer"] = known["optimizer"].str.lower()
+    table = published.set_index("run").reindex(
+        columns=[*published.columns.drop("run"), *known.columns.difference(published.columns)]
+    )
+    added = table[known.columns].isna() & known.reindex(table.index).notna()
+    listed = grid.loc[grid["lr_certainty"] == "listed", "run"]
+    added.loc[listed, ["initial_lr", "optimizer"]] = False  # printed beside the curves
+    table = table.astype({name: object for name in known.columns}).fillna(known)
+    table["derived"] = [";".join(row.index[row]) for _, row in added.iterrows()]
+    return table.reset_index()
 
 
 def listing(
     run: pd.Series, history: pd.DataFrame, published: pd.Series | None = None
 ) -> pd.DataFrame:
     """Best accuracies and hyperparameters of a run, as text: columns `here` and, where a row of
-    `published_settings` is given, `thesis (published)`. What the thesis does not tell is a dash;
-    an asterisk marks what was reconstructed from its code.
+    `published_settings` is given, `thesis (published)`. What is not known is a dash; an asterisk
+    marks what the thesis does not print.
     """
     rows: list[tuple[str, str, str]] = [
         ("max_val_acc (batches)", f"{history['val_acc_batch_mean'].max():.4f}", "max_val_acc"),
@@ -51,10 +70,15 @@ def listing(
         ("dropout_rate", _text(run["dropout_rate"]), "dropout_rate"),
         ("weight_decay", _text(run["weight_decay"]), "weight_decay"),
         ("lr_patience", _text(run["lr_patience"]), "patience"),
-        ("early_stopping_patience", _text(run["early_stopping_patience"]), RECONSTRUCTED[0]),
+        (
+            "early_stopping_patience",
+            _text(run["early_stopping_patience"]),
+            "early_stopping_patience",
+        ),
         ("optimizer", _text(run["optimizer"]), "optimizer"),
         ("initial_lr", _text(run["initial_lr"]), "initial_lr"),
-        ("batch_size", _text(run["batch_size"]), RECONSTRUCTED[1]),
+        ("lr_factor", _text(run["lr_factor"]), "lr_factor"),
+        ("batch_size", _text(run["batch_size"]), "batch_size"),
         ("image_size", _text(run["image_size"]), ""),
         ("model_name", _text(run["model_name"]), ""),
         ("seed", _text(run["seed"]), ""),
@@ -139,7 +163,7 @@ def draw_listing(ax: Axes, table: pd.DataFrame) -> None:
         ax.plot([0, 1], [line, line], color="#E3E3E3", lw=0.7, transform=ax.transAxes)
     if both and table[PUBLISHED].str.endswith("*").any():
         style["fontsize"] = 7.5
-        text = "* reconstructed from the thesis's code"
+        text = "* not printed in the thesis (see data/thesis)"
         ax.text(1.0, 0.5 * step, text, ha="right", color=GREY, **style)
 
 
@@ -153,11 +177,8 @@ def _text(value: Any, absent: str = "–") -> str:
 
 
 def _published(row: pd.Series, column: str) -> str:
-    if column == "optimizer":
-        # The listings and the printed script name AdamW; the frozen run's charts draw Adam.
-        return "adam" if row["group"] == "pretrained_frozen" else "adamw"
-    if column == "initial_lr":
-        return "0.001"  # the same in every listing, chart and script of the thesis
+    if row["group"] == "pretrained_frozen" and column in ("optimizer", "initial_lr"):
+        return {"optimizer": "adam", "initial_lr": "0.001"}[column]  # drawn in figure 25's charts
     value = row.get(column)
     if column == "" or value is None or pd.isna(value) or value == "":
         return "–"
@@ -167,4 +188,5 @@ def _published(row: pd.Series, column: str) -> str:
         return str(value).replace(";", ", ")
     if column.startswith("max_"):
         return f"{value:.4f}" if round(value, 3) != value else f"{value:.3f}"
-    return f"{float(value):g}" + "*" * (column in RECONSTRUCTED)
+    text = value if isinstance(value, str) else f"{float(value):g}"
+    return text + "*" * (column in row["derived"].split(";"))

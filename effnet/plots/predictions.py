@@ -75,31 +75,39 @@ def matrix_figure(matrix: pd.DataFrame, runs: pd.DataFrame, source: str) -> Figu
 
 @styled
 def shares_figure(
-    matrix: pd.DataFrame, runs: pd.DataFrame, source: str, published: pd.DataFrame
+    matrix: pd.DataFrame,
+    runs: pd.DataFrame,
+    source: str,
+    columns: pd.DataFrame,
+    published: pd.DataFrame,
 ) -> Figure:
     """Share of right answers of every column, ours above the thesis's, both in falling order of
-    the best validation accuracy. `published` is its table of figure 34's columns.
+    the best validation accuracy.
+
+    Published bars are the runs' exact best accuracies (`published`, its table of runs); the dots
+    are what its picture shows (`columns`, its table of figure 34's columns): the last epoch's
+    answers, and one drawing for several runs.
     """
     if matrix.shape[1] == 0:
         return absent("Share of right answers", NO_MATRIX, source)
-    group_of = column_groups(matrix, runs)
-    figure, (upper, lower) = new_figure(2, 1, height=6.4)
-    colours = group_of.map(group_colour)
-    drawn = published["drawn_correct_share"]
+    theirs = columns.merge(published[["run", "group", "max_val_acc"]], on="run")
+    figure, (upper, lower) = new_figure(2, 1, height=6.6)
     size = 8.5 if matrix.shape[1] <= 24 else 7.5
-    for ax, names, shares, colour, fontsize in (
-        (upper, matrix.columns, matrix.mean(), colours, size),
-        (lower, published["run"], drawn, GREY, 7.5),
+    for ax, names, shares, groups, fontsize in (
+        (upper, matrix.columns, matrix.mean(), column_groups(matrix, runs), size),
+        (lower, theirs["run"], theirs["max_val_acc"], theirs["group"], 7.5),
     ):
-        ax.bar(range(len(names)), shares, color=colour, width=0.8)
+        ax.bar(range(len(names)), shares, color=groups.map(group_colour), width=0.8)
         ax.set_xticks(
             range(len(names)), [plain(n, 40) for n in names], rotation=90, fontsize=fontsize
         )
         ax.set(ylim=(0, 1), xlim=(-0.7, len(names) - 0.3), ylabel="share right")
         ax.grid(False, axis="x")
+    lower.plot(range(len(theirs)), theirs["drawn_correct_share"], ".", color="black", ms=4)
     upper.set_title(f"here: {matrix.shape[1]} runs, {len(matrix)} images")
-    lower.set_title(f"{PUBLISHED}: {len(published)} runs, read from the picture to ±0.02")
-    handles = [Patch(color=group_colour(g), label=group_label(g)) for g in present(group_of)]
+    lower.set_title(f"{PUBLISHED}: {len(theirs)} runs; bars: best accuracy, dots: drawn, to ±0.02")
+    shown = present([*column_groups(matrix, runs), *theirs["group"]])
+    handles = [Patch(color=group_colour(g), label=group_label(g)) for g in shown]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     footnote(figure, source)
     return figure

@@ -9,12 +9,15 @@ from typing import Any
 import pandas as pd
 
 from effnet import thesis
+from effnet.plots.expected import expectations, summary
+from effnet.plots.published_grid import published_grid
 from effnet.report.failures import find_failures
 from effnet.report.items import Context, Item, fill
 from effnet.runs import load_runs
-from effnet.verdicts.claims import read_profile, verdict_counts
+from effnet.verdicts.claims import data_label, is_real, read_profile
 from effnet.verdicts.execution import execution, execution_table, execution_text
-from effnet.verdicts.finding import HOW_TO_GET_REAL_DATA, SYMBOLS
+from effnet.verdicts.finding import BASES, HOW_TO_GET_REAL_DATA, PUBLISHED, SET, SYMBOLS
+from effnet.verdicts.summary import counts, headline, part_of
 
 # The chapter that shows what a notebook makes beyond the thesis's figures.
 CHAPTER_OF = {"00": "2", "01": "3", "02": "5", "03": "6", "04": "6", "05": "6"}
@@ -67,15 +70,17 @@ def gather(
         damaged=failures.damaged,
     )
     failures.damaged += damaged
+    profile = read_profile(reports)
     rows = claims.to_dict("records")
     for row in rows:
-        row["symbol"], row["kind"] = SYMBOLS[row["verdict"]], slug(row["verdict"])
-        row["expected"] = short(row["expected"])
+        row["symbol"], row["tone"] = SYMBOLS[row["verdict"]], slug(row["verdict"])
+        row["part"], row["aside"] = slug(part_of(row)), ""
+        row["expected"], row["exact"] = short(row["expected"]), short(row["exact"])
         # Beside a figure the badge says it; the table of all claims keeps the whole comment.
         row["comment"] = row["found"].removesuffix(HOW_TO_GET_REAL_DATA).rstrip(". ")
-    chapters = _chapters(reports, rows, context)
+    chapters = _chapters(reports, rows, context, is_real(profile))
     figures = [item for s in _sections(chapters) for item in s.figures]
-    profile = read_profile(reports)
+    counted = counts(claims)
     return {
         "name": reports.name,
         "profile": profile,
@@ -83,10 +88,15 @@ def gather(
         or profile.get("data", {}).get("name") == "demo",
         "real": bool(profile.get("data", {}).get("complete")),
         "claims": rows,
-        "counts": [
-            {"verdict": verdict, "count": count, "symbol": SYMBOLS[verdict], "kind": slug(verdict)}
-            for verdict, count in verdict_counts(claims).items()
+        "headline": headline(claims, data_label(profile)),
+        "expected": expected_runs(reports),
+        "counts": [row | {"part": slug(row["what"])} for row in counted.to_dict("records")],
+        "verdicts": [
+            {"verdict": verdict, "symbol": symbol, "tone": slug(verdict)}
+            for verdict, symbol in SYMBOLS.items()
+            if counted[verdict].any()
         ],
+        "bases": BASES,
         "chapters": chapters,
         "figures_made": sum(bool(item.image) for item in figures),
         "figures_all": len(figures),
@@ -96,6 +106,24 @@ def gather(
         "notebooks": sorted(notebooks),
         "failures": failures,
     }
+
+
+def expected_runs(reports: Path) -> str:
+    """How many of the published runs were trained on real data, and agree; else nothing."""
+    if not is_real(read_profile(reports)):
+        return ""
+    return summary(expectations(load_runs(reports, states=("finished",)), published_grid()))
+
+
+def aside(claim: dict[str, str], real: bool) -> str:
+    """What a reader must know who sees a claim beside a figure that was drawn from our data."""
+    if claim["basis"] == PUBLISHED:
+        return "Not this picture: it speaks of the published figure."
+    if not real and claim["checkable_from"] == "annotations":
+        return "Not this picture: all of Stanford Cars was counted, in its annotations."
+    if not real and claim["basis"] == SET:
+        return "Not this picture: it speaks of the thesis's own setting."
+    return ""
 
 
 def slug(text: str) -> str:
@@ -193,12 +221,14 @@ def _chapters(
     reports: Path,
     claims: list[dict[str, str]],
     context: Context,
+    real: bool,
 ) -> list[dict[str, Any]]:
     sections = {s.section: Section(s.section, s.title) for s in thesis.sections().itertuples()}
     known = thesis.figures()
     for row in known.itertuples():
         item = Item(row.figure, row.title, row.notebook, row.made_from in FROM_DATA)
-        item.claims = [c for c in claims if row.figure in c["figure"].split(";")]
+        beside = [c for c in claims if row.figure in c["figure"].split(";")]
+        item.claims = [c | {"aside": aside(c, real) if item.from_data else ""} for c in beside]
         fill(item, reports / "figures", context)
         sections[row.section].figures.append(item)
     for claim in claims:

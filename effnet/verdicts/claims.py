@@ -1,17 +1,21 @@
-"""Every claim of the thesis beside what this kit finds, with a verdict.
+"""Every claim of the thesis beside what this kit finds, with a verdict and what it rests on.
 
 `python -m effnet.verdicts reports/demo` prints the table of a profile. Verdicts:
 
-- *reproduced*: what was got agrees with the claim within the tolerance given. For a contradiction
-  (X rows) it means that the kit finds the same contradiction.
+- *reproduced*: what was got agrees with the claim within the tolerance given.
 - *differs*: it does not.
-- *within spread*: the difference is smaller than what seeds make of one setting, so it decides
-  nothing.
+- *within spread*: the difference is smaller than what chance makes of two runs of one setting, so
+  it orders nothing; the comment says how many runs that is known from.
+- *confirmed*, *not confirmed*: of a contradiction, a confounding or a note on the thesis (`kind`),
+  whether the kit finds the same.
 - *needs real data*: only training on the whole of Stanford Cars can tell (profile `thesis`). What
   other data gave is in the comment, never in `got`.
 - *cannot be checked*: nothing that could be run here would tell; the comment says why.
+
+`basis` says what a verdict rests on: see `effnet.verdicts.finding.BASES`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ from effnet.runs import grid_runs, load_runs
 from effnet.spreadsheet import write_csv
 from effnet.trial import resolve
 from effnet.verdicts import (
+    confounding,
     contradictions,
     dataset,
     model,
@@ -36,11 +41,11 @@ from effnet.verdicts import (
     settings,
     transforms,
 )
-from effnet.verdicts.finding import VERDICTS, Finding
+from effnet.verdicts.finding import MEASURED, PUBLISHED, SET, TRAINED, Finding, as_kind
 from effnet.verdicts.trained import Trained
 
 COLUMNS = ["id", "section", "claim", "expected", "got", "unit", "tolerance", "reason"]
-COLUMNS += ["verdict", "found", "figure", "notebook"]
+COLUMNS += ["verdict", "found", "figure", "notebook", "kind", "basis", "exact", "checkable_from"]
 # What profile.json must hold, and its `data`.
 PROFILE: dict[str, Any] = {"data": dict, "commit": str, "machine": str, "seconds": (int, float)}
 DATA = {"name": str, "images": int, "classes": int, "complete": bool, "data_hash": str}
@@ -73,14 +78,11 @@ def judge(reports: Path | str, data_dir: Path | str | None = None) -> pd.DataFra
     if not reports.is_dir():
         raise EffnetError(f"{relative(reports)} is no folder: `make reproduce` makes reports/demo.")
     claims = thesis.claims()
-    expected = dict(zip(claims["id"], claims["value"], strict=True))
-    found = _findings(reports, data_dir, expected)
-    if missing := set(expected) ^ set(found):
+    found = _findings(reports, data_dir, claims)
+    if missing := set(claims["id"]) ^ set(found):
         raise AssertionError(f"claims without a judge, or judges without a claim: {missing}")
-    rows = pd.DataFrame([vars(found[claim]) for claim in claims["id"]])
-    # What follows from the published tables alone is arithmetic on them, not a measurement.
-    arithmetic = (claims["checkable_from"] == "published data") & (rows["got"] != "")
-    rows.loc[arithmetic, "found"] = "From the published numbers, not measured: " + rows["found"]
+    pairs = zip(claims["id"], claims["kind"], strict=True)
+    rows = pd.DataFrame([vars(as_kind(found[claim], kind)) for claim, kind in pairs])
     table = pd.concat([claims.rename(columns={"value": "expected"}), rows], axis=1)
     return table[COLUMNS]
 
@@ -97,14 +99,20 @@ def closing_table(reports: Path | str, notebook_name: str) -> pd.DataFrame:
     table = judge(reports)
     table = table[table["notebook"] == Path(notebook_name).stem]
     renamed = table.rename(columns={"expected": "thesis", "got": "here"})
-    columns = ["id", "claim", "thesis", "here", "unit", "tolerance", "verdict", "found"]
+    columns = [
+        "id",
+        "kind",
+        "claim",
+        "thesis",
+        "exact",
+        "here",
+        "unit",
+        "tolerance",
+        "verdict",
+        "basis",
+        "found",
+    ]
     return renamed[columns].reset_index(drop=True)
-
-
-def verdict_counts(table: pd.DataFrame) -> dict[str, int]:
-    """How many claims have each verdict, in the order of `VERDICTS`."""
-    counts = table["verdict"].value_counts()
-    return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
 
 
 def read_profile(reports: Path | str) -> dict[str, Any]:
@@ -148,32 +156,47 @@ def profile_runs(reports: Path | str) -> pd.DataFrame:
 
 
 def _findings(
-    reports: Path, data_dir: Path | str | None, expected: dict[str, str]
+    reports: Path, data_dir: Path | str | None, claims: pd.DataFrame
 ) -> dict[str, Finding]:
+    expected = dict(zip(claims["id"], claims["value"], strict=True))
+    exact = dict(
+        zip(
+            claims["id"], claims["exact"].where(claims["exact"] != "", claims["value"]), strict=True
+        )
+    )
     profile = read_profile(reports)
     real, runs = is_real(profile), profile_runs(reports)
     if real and len(runs):
         same = [runs[field] == value for field, value in AS_IN_THESIS.items()]
         same.append(runs["data_hash"] == profile["data"]["data_hash"])
         runs = runs[pd.concat(same, axis=1).all(axis=1)].reset_index(drop=True)
-    trained = Trained(runs, real, _data_label(profile))
+    trained = Trained(runs, real, data_label(profile))
     script, thesis_profile = settings.script_trial()
     classifier = settings.script_classifier(script, len(thesis.class_names()))
     devices = sorted(runs["device"].dropna().unique()) if len(runs) else []
+    topics = [
+        (PUBLISHED, published.findings(expected)),
+        (PUBLISHED, contradictions.findings(expected, exact)),
+        (PUBLISHED, confounding.findings(expected)),
+        (MEASURED, model.findings(expected)),
+        (MEASURED, dataset.findings(expected, _annotations(data_dir, profile, runs))),
+        (
+            MEASURED,
+            transforms.findings(expected, classifier, script, _normalisation(reports), real),
+        ),
+        (SET, settings.findings(expected, classifier, script, thesis_profile, devices)),
+        (TRAINED, results.findings(expected, trained)),
+        (TRAINED, regularisation.findings(expected, exact, trained)),
+        (TRAINED, predictions.findings(expected, trained)),
+    ]
     return {
-        **published.findings(expected),
-        **contradictions.findings(expected, script),
-        **model.findings(expected),
-        **dataset.findings(expected, _annotations(data_dir, profile, runs)),
-        **settings.findings(expected, classifier, script, thesis_profile, devices),
-        **transforms.findings(expected, classifier, script, _normalisation(reports), real),
-        **results.findings(expected, trained),
-        **regularisation.findings(expected, trained),
-        **predictions.findings(expected, trained),
+        claim: replace(finding, basis=basis)
+        for basis, found in topics
+        for claim, finding in found.items()
     }
 
 
-def _data_label(profile: dict[str, Any]) -> str:
+def data_label(profile: dict[str, Any]) -> str:
     """What comments call the data of a profile; a part of the real data says how much."""
     data = profile.get("data", {})
     if not data:

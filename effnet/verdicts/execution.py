@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from effnet.plots.scatter import welch
 from effnet.trial import EXECUTION, Trial
 
 DEFAULTS = {f.name: f.default for f in dataclasses.fields(Trial)}
@@ -92,8 +92,7 @@ def execution_table(runs: pd.DataFrame) -> pd.DataFrame:
 
     n, m = found["seeds"], plain["seeds"]
     a, b = found["spread"] ** 2 / n, plain["spread"] ** 2 / m
-    freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
-    half = (stats.t.ppf(0.975, freedom) * np.sqrt(a + b)).mask(a + b == 0, 0.0)
+    half = welch(a, n - 1, b, m - 1).mask(a + b == 0, 0.0)
     # Rounded, so that equal accuracies differ by 0 and not by the last bit of a mean.
     difference = (100 * (found["mean"] - plain["mean"])).round(6)
     half = (100 * half).round(6)

@@ -2,17 +2,40 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 
 REPRODUCED = "reproduced"
 DIFFERS = "differs"
 WITHIN_SPREAD = "within spread"
+CONFIRMED = "confirmed"
+NOT_CONFIRMED = "not confirmed"
 NEEDS_REAL_DATA = "needs real data"
 CANNOT_BE_CHECKED = "cannot be checked"
-VERDICTS = (REPRODUCED, DIFFERS, WITHIN_SPREAD, NEEDS_REAL_DATA, CANNOT_BE_CHECKED)
+VERDICTS = (
+    REPRODUCED,
+    DIFFERS,
+    WITHIN_SPREAD,
+    CONFIRMED,
+    NOT_CONFIRMED,
+    NEEDS_REAL_DATA,
+    CANNOT_BE_CHECKED,
+)
+DECIDED = VERDICTS[:5]
 # Text beside colour, so that no reader needs the colour.
-SYMBOLS = dict(zip(VERDICTS, "✓✗≈○–", strict=True))
+SYMBOLS = dict(zip(VERDICTS, "✓✗≈◆◇○–", strict=True))
+
+# What a verdict rests on.
+MEASURED = "measured"
+TRAINED = "trained"
+SET = "setting"
+PUBLISHED = "published"
+BASES = {
+    MEASURED: "computed here from the model, the data or the transforms",
+    TRAINED: "from runs that were trained here",
+    SET: "the kit is set as the thesis says",
+    PUBLISHED: "follows from published numbers, nothing was measured",
+}
 
 EXACT = "exact"
 COUNT = "a count"
@@ -22,43 +45,45 @@ HOW_TO_GET_REAL_DATA = "make reproduce PROFILE=thesis decides it"
 
 @dataclass(frozen=True)
 class Finding:
-    """`got` (text, "" when nothing), `tolerance` with its `reason`, the verdict, and a comment."""
+    """What was got for a claim.
+
+    Attributes:
+        verdict: one of `VERDICTS`.
+        got: as text, "" when nothing.
+        tolerance: how far it may lie from the claim, with its `reason`.
+        found: a comment.
+        basis: one of `BASES`; `effnet.verdicts.claims` sets it by topic.
+    """
 
     verdict: str
     got: str = ""
     tolerance: str = ""
     reason: str = ""
     found: str = ""
+    basis: str = ""
 
 
 def close(
     got: float | Sequence[float],
     expected: str,
-    tolerance: float,
+    tolerance: float | Sequence[float],
     reason: str,
     found: str = "",
     digits: int | None = 4,
-    spread: float = math.nan,
 ) -> Finding:
-    """Numbers beside the published ones (`expected`, separated by `;`), all within `tolerance`.
-
-    A miss that is no larger than `spread`, the range over seeds, is *within spread*.
+    """Numbers beside the published ones (`expected`, separated by `;`), all within `tolerance`,
+    which is one for all or one for each.
     """
     values = list(got) if isinstance(got, Sequence) else [got]
     published = [float(text) for text in expected.split(";")]
     shown = "; ".join(show(value, digits) for value in values)
-    limit = EXACT if tolerance == 0 else f"±{tolerance:g}"
+    limits = list(tolerance) if isinstance(tolerance, Sequence) else [tolerance]
+    limit = EXACT if limits == [0] else "; ".join(f"±{t:.2g}" for t in limits)
     if len(values) != len(published):
         return Finding(DIFFERS, shown, limit, reason, found)
-    miss = max(abs(a - b) for a, b in zip(values, published, strict=True))
-    if miss <= tolerance + 1e-9:
-        verdict = REPRODUCED
-    elif miss <= spread:
-        verdict = WITHIN_SPREAD
-        found = _join(found, f"Off by {miss:.3g}, less than the range over seeds, {spread:.3g}")
-    else:
-        verdict = DIFFERS
-    return Finding(verdict, shown, limit, reason, found)
+    limits *= len(values) if len(limits) == 1 else 1
+    near = [abs(a - b) <= t + 1e-9 for a, b, t in zip(values, published, limits, strict=True)]
+    return Finding(REPRODUCED if all(near) else DIFFERS, shown, limit, reason, found)
 
 
 def same(got: object, expected: object, reason: str, found: str = "", shown: str = "") -> Finding:
@@ -92,6 +117,14 @@ def show(value: float, digits: int | None = 4) -> str:
     if math.isnan(value):
         return "none"
     return f"{value:g}" if digits is None else f"{value:.{digits}f}"
+
+
+def as_kind(finding: Finding, kind: str) -> Finding:
+    """The finding of a claim of this kind: what is no claim is confirmed or not, not reproduced."""
+    if kind == "claim":
+        return finding
+    other = {REPRODUCED: CONFIRMED, DIFFERS: NOT_CONFIRMED}
+    return replace(finding, verdict=other.get(finding.verdict, finding.verdict))
 
 
 def _join(first: str, second: str) -> str:

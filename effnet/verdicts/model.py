@@ -45,8 +45,7 @@ def findings(expected: dict[str, str]) -> dict[str, Finding]:
             "; ".join(map(str, parameters)),
             EXACT,
             COUNT,
-            f"Confirmed: parameters. A forward pass at 224 px takes {flops / 1e9:.2f} billion "
-            "multiply-adds",
+            f"Parameters. A forward pass at 224 px takes {flops / 1e9:.2f} billion multiply-adds",
         ),
         "X15": _size_of_80_channels(expected, shapes),
     }
@@ -85,5 +84,5 @@ def _size_of_80_channels(expected: dict[str, str], shapes: pd.DataFrame) -> Find
         size,
         EXACT,
         "shapes read from the model",
-        f"Confirmed: all {len(blocks)} blocks of 80 channels put out {size}; figure 1 says {wrong}",
+        f"All {len(blocks)} blocks of 80 channels put out {size}; figure 1 says {wrong}",
     )

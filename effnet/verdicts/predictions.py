@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from effnet.plots.answers import answers, correct, identical_columns
+from effnet.plots.answers import answers, correct, hardest_classes, identical_columns
 from effnet.verdicts.finding import COUNT, Finding, close, same
 from effnet.verdicts.trained import ACCURACY, Trained, judge_trained
 
@@ -22,33 +22,30 @@ def findings(expected: dict[str, str], trained: Trained) -> dict[str, Finding]:
     return judge_trained(trained, judges)
 
 
-def _by_class(trained: Trained) -> pd.DataFrame:
-    """Per class: images that no run gets right, and the share of right answers; hardest first."""
-    table = answers(trained.grid())
-    matrix = correct(table)
-    image = pd.DataFrame({"never": ~matrix.any(axis=1), "right": matrix.mean(axis=1)})
-    classes = image.groupby(table["class_id"]).agg({"never": "sum", "right": "mean"})
-    return classes.sort_values(["never", "right"], ascending=[False, True])
+def _hardest_classes(trained: Trained) -> pd.DataFrame:
+    """The table that notebook 05 shows; ids stand for names, which no claim needs."""
+    given = answers(trained.grid())
+    names = pd.DataFrame({"class_id": given["class_id"].unique()})
+    return hardest_classes(given, names.assign(class_name=names["class_id"].astype(str)))
 
 
 def _hardest(expected: str, trained: Trained) -> Finding:
-    classes = _by_class(trained)
+    classes = _hardest_classes(trained)
     first = classes.iloc[0]
-    by_share = classes["right"].idxmin()
+    by_share = classes.loc[classes["share_right"].idxmin(), "class_id"]
     found = (
-        f"{int(first['never'])} of its images are right in no run, {first['right']:.1%} of all "
-        f"answers are right; the lowest share of right answers has class {by_share}"
+        f"{first['never_right']} of its images are right in no run, {first['share_right']:.1%} of "
+        f"all answers are right; the lowest share of right answers has class {by_share}"
     )
-    return same(int(classes.index[0]), int(expected), "most images that no run gets right", found)
+    return same(int(first["class_id"]), int(expected), "most images that no run gets right", found)
 
 
 def _never_right(expected: str, class_id: int, trained: Trained) -> Finding:
-    classes = _by_class(trained)
-    if class_id not in classes.index:
+    never = _hardest_classes(trained).set_index("class_id")["never_right"]
+    if class_id not in never.index:
         return close(float("nan"), expected, 2, DRAW, f"the data have no class {class_id}")
-    total = int(classes["never"].sum())
-    found = f"{total} images of all classes are right in no run"
-    return close(int(classes.at[class_id, "never"]), expected, 2, DRAW, found)
+    found = f"{never.sum()} images of all classes are right in no run"
+    return close(int(never[class_id]), expected, 2, DRAW, found)
 
 
 def _columns(expected: str, trained: Trained) -> Finding:

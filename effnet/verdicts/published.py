@@ -53,7 +53,7 @@ def _imagenet(expected: dict[str, str]) -> dict[str, Finding]:
             expected["X13"],
             0.02,
             PIXELS,
-            "Confirmed: figures 5 and 6, 9, 10 and 7 give B0 four different accuracies; between "
+            "Figures 5 and 6, 9, 10 and 7 give B0 four different accuracies; between "
             f"figures 9 and 10 {', '.join(others)} differ too",
             digits=1,
         ),
@@ -94,7 +94,7 @@ def _scaling(expected: dict[str, str]) -> dict[str, Finding]:
             expected["X14"],
             0.01,
             PIXELS,
-            f"Confirmed: the same point; figure 7 prints {models['flops_billions'].iloc[0]:g}",
+            f"The same point; figure 7 prints {models['flops_billions'].iloc[0]:g}",
             digits=2,
         ),
     }
@@ -141,7 +141,7 @@ def _transfer(expected: dict[str, str]) -> dict[str, Finding]:
             f"{lowest:g}",
             "exact",
             "as printed",
-            f"Confirmed: figure 11 lists {networks}, the thesis reached {ours:.1f}",
+            f"Figure 11 lists {networks}, the thesis reached {ours:.1f}",
         ),
     }
 

@@ -1,11 +1,11 @@
 """Claims about single runs and the best run of each group (sections 5.4, 5.6 and 6)."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
 
+from effnet.plots.groups import siblings
 from effnet.plots.listing import lr_drops
 from effnet.runs import metrics
 from effnet.verdicts.finding import (
@@ -18,34 +18,19 @@ from effnet.verdicts.finding import (
     holds,
     show,
 )
-from effnet.verdicts.trained import (
-    ACCURACY,
-    PRETRAINED,
-    PRETRAINED_REASON,
-    SCRATCH,
-    SCRATCH_REASON,
-    NotTrained,
-    Trained,
-    judge_trained,
-    with_spread,
-)
+from effnet.verdicts.trained import ACCURACY, NotTrained, Trained, judge_trained
 
 # First claim of the listing of a group's best run; the others follow in this order (section 6).
 LISTINGS = {"pretrained": 71, "scratch_rgb": 91, "scratch_gray": 102}
 TRAINING = "max_train_acc_batch_mean"
 SETTINGS = ("dropout_rate", "weight_decay", "lr_patience", "initial_lr", "in_channels")
-TOLERANCES = {
-    "pretrained": (PRETRAINED, PRETRAINED_REASON),
-    "scratch_rgb": (SCRATCH, SCRATCH_REASON),
-    "scratch_gray": (SCRATCH, SCRATCH_REASON),
-}
 FROZEN = {
     "C087": ("val_acc_batch_mean", 0.03),
     "C088": ("train_acc_batch_mean", 0.03),
     "C089": ("val_loss_batch_mean", 0.15),
     "C090": ("train_loss_batch_mean", 0.15),
 }
-FROZEN_REASON = "one unseeded run whose settings are inferred, read from a picture"
+FROZEN_REASON = "read from a picture, its settings inferred; no like run tells its scatter"
 
 
 def findings(expected: dict[str, str], trained: Trained) -> dict[str, Finding]:
@@ -76,41 +61,35 @@ def findings(expected: dict[str, str], trained: Trained) -> dict[str, Finding]:
 
 
 def _single(expected: str, trained: Trained, name: str) -> Finding:
-    run, spread = trained.named(name), trained.spread("pretrained")
-    reason = "one unseeded run, three published digits, its settings not fully known"
-    finding = close(
-        100 * run[ACCURACY],
-        expected,
-        100 * PRETRAINED,
-        reason,
-        _per_sample(run),
-        digits=2,
-        spread=100 * spread,
-    )
-    return with_spread(finding, spread)
+    """A run beside a published one of its setting; over all seeds of it where there are several."""
+    run = trained.named(name)
+    seeds = siblings(trained.runs, run)[ACCURACY]
+    limit, reason = trained.tolerance("pretrained_single", (len(seeds), 1))
+    found = f"Mean of {len(seeds)} seeds" if len(seeds) > 1 else _per_sample(run)
+    reason += "; its settings are not fully known"
+    return close(100 * seeds.mean(), expected, 100 * limit, reason, found, digits=2)
 
 
 def _best_gray(expected: str, trained: Trained) -> Finding:
-    run, spread = trained.best("scratch_gray"), trained.spread("scratch_gray")
+    run = trained.best("scratch_gray")
+    limit, reason = trained.tolerance("scratch_gray")
     found = f"{run['name']}, {_per_sample(run)}"
-    value = 100 * run[ACCURACY]
-    limit, reason = 100 * SCRATCH, SCRATCH_REASON
-    finding = close(value, expected, limit, reason, found, digits=2, spread=100 * spread)
-    return with_spread(finding, spread)
+    return close(100 * run[ACCURACY], expected, 100 * limit, reason, found, digits=2)
 
 
 def _listed(expected: str, trained: Trained, group: str, column: str) -> Finding:
-    run, spread = trained.best(group), trained.spread(group)
-    tolerance, reason = TOLERANCES[group]
+    run = trained.best(group)
+    limit, reason = trained.tolerance(group)
     found = f"{run['name']} is the best of {len(trained.grid(group))}"
     if column == ACCURACY:
         found += f"; {_per_sample(run)}"
-    finding = close(run[column], expected, tolerance, reason, found, spread=spread)
-    return with_spread(finding, spread)
+    else:
+        reason += "; of validation accuracies, which scatter more than training's"
+    return close(run[column], expected, limit, reason, found)
 
 
 def _setting(expected: str, trained: Trained, group: str, field: str) -> Finding:
-    """The best run's setting; another winner by less than the seeds scatter decides nothing."""
+    """The best run's setting; another winner by less than runs scatter decides nothing."""
     runs, best = trained.grid(group), trained.best(group)
     value, wanted = float(best[field]), float(expected)
     tried = ", ".join(f"{v:g}" for v in sorted(runs[field].unique()))
@@ -119,11 +98,11 @@ def _setting(expected: str, trained: Trained, group: str, field: str) -> Finding
         return finding
     rivals = runs[runs[field] == wanted]
     if rivals.empty:
-        return Finding(DIFFERS, f"{value:g}", EXACT, "a setting", f"{finding.found}")
-    lead, spread = best[ACCURACY] - rivals[ACCURACY].max(), trained.spread(group)
+        return replace(finding, verdict=DIFFERS)
+    lead = best[ACCURACY] - rivals[ACCURACY].max()
     found = f"{best['name']} leads the best run with {wanted:g} by {lead:.4f}"
-    verdict = WITHIN_SPREAD if lead <= spread else DIFFERS
-    return with_spread(Finding(verdict, f"{value:g}", EXACT, "a setting", found), spread)
+    finding = replace(finding, verdict=DIFFERS, found=found)
+    return unless_scattered(finding, lead, trained, group)
 
 
 def _drops(expected: str, run: pd.Series) -> Finding:
@@ -159,33 +138,32 @@ def _reaches(accuracy: float, before: int, run: pd.Series) -> Finding:
 def _pretrained_gain(expected: str, trained: Trained) -> Finding:
     best = {group: trained.best(group)[ACCURACY] for group in LISTINGS}
     gains = {g: 100 * (best["pretrained"] - best[g]) for g in ("scratch_gray", "scratch_rgb")}
-    spread = trained.spread(*LISTINGS)
     got = f"{gains['scratch_gray']:.2f} (grayscale), {gains['scratch_rgb']:.2f} (RGB)"
     near = all(abs(gain - float(expected)) <= 3 for gain in gains.values())
     reason = "'about'; the thesis's own listings give 9.06 and 11.34"
     finding = holds(near, got, "±3", reason, "Best runs of each group")
-    return with_spread(_unless_scattered(finding, min(gains.values()) / 100, spread), spread)
+    low = min(gains, key=lambda group: gains[group])
+    return unless_scattered(finding, gains[low] / 100, trained, "pretrained", low)
 
 
 def _gray_gain(expected: str, trained: Trained) -> Finding:
     gain = trained.best("scratch_gray")[ACCURACY] - trained.best("scratch_rgb")[ACCURACY]
-    spread = trained.spread("scratch_gray", "scratch_rgb")
-    finding = close(100 * gain, expected, 100 * SCRATCH, SCRATCH_REASON, digits=2)
+    limit, reason = trained.noise("scratch_gray", "scratch_rgb")
+    finding = close(100 * gain, expected, 100 * limit, f"grayscale is ahead; {reason}", digits=2)
     if gain <= 0 and finding.verdict == REPRODUCED:
-        finding = Finding(DIFFERS, finding.got, finding.tolerance, finding.reason, "RGB is ahead")
-    return with_spread(_unless_scattered(finding, gain, spread), spread)
+        finding = replace(finding, verdict=DIFFERS, found="RGB is ahead")
+    return unless_scattered(finding, gain, trained, "scratch_gray", "scratch_rgb")
 
 
-def _unless_scattered(finding: Finding, difference: float, spread: float) -> Finding:
-    """A difference no larger than what seeds make of one setting orders nothing."""
-    if math.isnan(spread):
-        note = "no setting was repeated, so the range over seeds is unknown"
-    elif abs(difference) > spread:
+def unless_scattered(
+    finding: Finding, difference: float, trained: Trained, *groups: str
+) -> Finding:
+    """A difference no larger than what chance makes of two runs orders nothing."""
+    half, words = trained.noise(*groups)
+    if abs(difference) > half:
         return finding
-    else:
-        finding = replace(finding, verdict=WITHIN_SPREAD)
-        note = "smaller than the range over seeds: the order is open"
-    return replace(finding, found="; ".join(part for part in (finding.found, note) if part))
+    found = "; ".join(part for part in (finding.found, f"the order is open: {words}") if part)
+    return replace(finding, verdict=WITHIN_SPREAD, found=found)
 
 
 def _first_drops(trained: Trained) -> Finding:

@@ -16,9 +16,10 @@ from effnet.model import SCALES
 from effnet.train import make_classifier
 from effnet.training.module import Classifier
 from effnet.trial import Trial
-from effnet.verdicts.finding import SETTING, Finding, cannot_be_checked, close, holds, same
+from effnet.verdicts.finding import EXACT, SETTING, Finding, cannot_be_checked, close, holds, same
 
 SCRIPT = "SAN-474"
+BEST = ("SAN-396", "SAN-448", "SAN-437")  # the listed runs: pretrained, RGB, grayscale
 
 
 def script_trial() -> tuple[Trial, Profile]:
@@ -49,6 +50,9 @@ def findings(
         **_script(expected, trial, profile, devices),
         **_optimizer(expected, optimizer),
         **_scheduler(expected, classifier.scheduler, trial, profile),
+        "C025": same(classifier.loss.reduction, expected["C025"], SETTING),
+        "C026": same(trial.image_size, int(expected["C026"]), SETTING, "Resized once, then cached"),
+        "X18": _script_is_none(trial),
         "C022": same(
             platform.python_version(),
             expected["C022"],
@@ -86,7 +90,7 @@ def _script(
             trial.batch_size,
             int(expected["C053"]),
             SETTING,
-            f"The script's; the runs of profile thesis train {sizes}",
+            f"The script's and the later grids'; the runs of profile thesis train {sizes}",
         ),
         "C058": same(
             "not set" if default else "set",
@@ -118,7 +122,14 @@ def _optimizer(expected: dict[str, str], optimizer: torch.optim.Optimizer) -> di
     unset = "not set" if group["weight_decay"] == default else "set"
     decay = f"{kind.__name__}'s default, {group['weight_decay']}"
     return {
-        "C054": close(group["lr"], expected["C054"], 0.0, SETTING, digits=None),
+        "C054": close(
+            group["lr"],
+            expected["C054"],
+            0.0,
+            SETTING,
+            "The script's; four runs had less (X20)",
+            None,
+        ),
         "C055": same(kind.__name__, expected["C055"], SETTING),
         "C056": same(unset, expected["C056"], SETTING, f"Left at {decay}"),
     }
@@ -137,6 +148,16 @@ def _scheduler(
     found = ", ".join(f"{counts.count(p)} runs with {p}" for p in patiences)
     text = f"Profile thesis: {found}"
 
+    # One fact, which a claim and a contradiction state: both show this finding.
+    threshold = holds(
+        default != float(expected["X06"]) and scheduler.threshold == default,
+        f"{default:g}",
+        "not the stated value",
+        "read from torch",
+        f"The original never set it: {kind.__name__}'s default is {default:g} (relative), "
+        f"which the kit keeps; {trial.early_stopping_min_delta:g} is the early stopping's (X33)",
+    )
+
     def tried(claim: str) -> Finding:
         patience = int(expected[claim])
         return holds(
@@ -145,23 +166,24 @@ def _scheduler(
 
     return {
         "C057": same(scheduler.patience, int(expected["C057"]), SETTING),
-        "C066": close(scheduler.factor, expected["C066"], 0.0, SETTING, digits=None),
+        "C066": close(
+            scheduler.factor, expected["C066"], 0.0, SETTING, "Four runs had less (X20)", None
+        ),
         "C067": tried("C067"),
         "C068": tried("C068"),
-        "C069": close(
-            scheduler.threshold,
-            expected["C069"],
-            0.0,
-            SETTING,
-            f"The original never set it, so the kit keeps {kind.__name__}'s default (X06)",
-            digits=None,
-        ),
-        "X06": holds(
-            default != float(expected["X06"]) and scheduler.threshold == default,
-            f"{default:g}",
-            "not the stated value",
-            "read from torch",
-            f"Confirmed: the default of {kind.__name__} is {default:g} (relative); "
-            f"{trial.early_stopping_min_delta:g} is the early stopping's min_delta",
-        ),
+        "C069": threshold,
+        "X06": threshold,
     }
+
+
+def _script_is_none(script: Trial) -> Finding:
+    grid = thesis.grid().set_index("run")
+    fields = ("dropout_rate", "weight_decay", "lr_patience")
+    differences = []
+    for name in BEST:
+        row = grid.loc[name]
+        names = [f for f in fields if getattr(script, f) != row[f]]
+        differences.append(f"{name}: {', '.join(names) or 'nothing'}")
+    different = all(not text.endswith("nothing") for text in differences)
+    found = f"The script differs from {'; '.join(differences)}"
+    return holds(different, "not set; not set", EXACT, "settings beside the listings", found)

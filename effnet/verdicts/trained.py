@@ -1,24 +1,16 @@
-"""The runs of a profile as evidence: which of them count, and how far seeds scatter."""
+"""The runs of a profile as evidence: which of them count, and how far such runs scatter."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
 from effnet import thesis
-from effnet.plots.groups import GRID, seed_spread
+from effnet.plots.groups import GRID, grid_draws, of_group
+from effnet.plots.scatter import Scatter, half_width, published_scatter, seed_scatter
 from effnet.verdicts.finding import CANNOT_BE_CHECKED, Finding, needs_real_data
 
-# Runs that the thesis names outside its grid (section 5.4): they are in no heatmap.
-SINGLE = ("SAN-319", "SAN-474")
 ACCURACY = "max_val_acc_batch_mean"
-
-# What the tolerances rest on; the thesis set no seed, so each of its numbers is one draw.
-PRETRAINED = 0.01
-PRETRAINED_REASON = "one unseeded run; the thesis's 15 pretrained runs lie within 0.009"
-SCRATCH = 0.025
-SCRATCH_REASON = "one unseeded run from scratch; neighbours in figure 30 differ by 0.01 to 0.04"
 
 
 class NotTrained(Exception):
@@ -45,20 +37,16 @@ class Trained:
         Raises NotTrained without any, and on real data while cells of the grid are missing.
         """
         groups = GRID if group == "all" else (group,)
-        runs = self.runs
-        if not runs.empty:
-            again = runs["name"].str.contains(r" seed \d+$", regex=True)
-            runs = runs[runs["group"].isin(groups) & ~runs["name"].isin(SINGLE) & ~again]
+        runs = grid_draws(self.runs)
+        runs = of_group(runs, group) if len(runs) else runs
         if runs.empty:
             raise NotTrained(f"no finished run of {' or '.join(groups)}")
         if self.real:
-            cells = thesis.grid().query("group in @groups")
-            columns = ["group", "dropout_rate", "weight_decay", "lr_patience"]
-            wanted = set(cells[columns].itertuples(index=False, name=None))
-            missing = wanted - set(runs[columns].itertuples(index=False, name=None))
+            wanted = set(thesis.grid().query("group in @groups")["run"])
+            missing = wanted - set(runs["name"])
             if missing:
                 done = len(wanted) - len(missing)
-                raise NotTrained(f"{done} of {len(wanted)} settings of the grid are finished")
+                raise NotTrained(f"{done} of {len(wanted)} runs of the grid are finished")
         return runs
 
     def best(self, group: str) -> pd.Series:
@@ -73,10 +61,30 @@ class Trained:
             raise NotTrained(f"run {name} is not finished")
         return runs.iloc[0]
 
-    def spread(self, *groups: str) -> float:
-        """The widest range of the best accuracy over seeds of one setting; NaN when unknown."""
-        runs = self.runs[self.runs["group"].isin(groups)] if len(self.runs) else self.runs
-        return math.nan if runs.empty else seed_spread(runs)[1]
+    def scatter(self, group: str) -> Scatter:
+        """How far single runs of a group scatter: over seeds here, else like runs of the thesis."""
+        runs = self.runs[self.runs["group"] == group] if len(self.runs) else self.runs
+        return seed_scatter(runs) or published_scatter(group)
+
+    def tolerance(
+        self, group: str, runs: tuple[int, int] = (1, 1), comparisons: int = 1
+    ) -> tuple[float, str]:
+        """How far means of `runs` runs, here and published, may differ by chance, and why."""
+        ours, theirs = self.scatter(group), published_scatter(group)
+        half = half_width(ours, theirs, runs, comparisons)
+        reason = (
+            f"95 % interval of the difference of two runs; sd {theirs.sd:.4f} of {theirs.words}"
+        )
+        if ours != theirs:
+            reason += f", {ours.sd:.4f} of {ours.words}"
+        return half, reason
+
+    def noise(self, *groups: str) -> tuple[float, str]:
+        """What a difference between single runs here must exceed to order them, and why."""
+        scatters = [self.scatter(group) for group in groups]
+        half = half_width(scatters[0], scatters[-1])
+        words = " and ".join(dict.fromkeys(f"sd {s.sd:.4f} of {s.words}" for s in scatters))
+        return half, f"two runs differ by up to {half:.4f} by chance (95 %; {words})"
 
 
 def judge_trained(trained: Trained, judges: dict[str, Callable[[], Finding]]) -> dict[str, Finding]:
@@ -96,14 +104,6 @@ def judge_trained(trained: Trained, judges: dict[str, Callable[[], Finding]]) ->
             finding = needs_real_data(f"{_sentence(trained.label)}: {finding.got}{details}")
         findings[claim] = finding
     return findings
-
-
-def with_spread(finding: Finding, spread: float) -> Finding:
-    """Say in the comment how wide seeds scatter, where that is known."""
-    if math.isnan(spread):
-        return finding
-    note = f"seeds of one setting differ by up to {spread:.3f}"
-    return replace(finding, found="; ".join(part for part in (finding.found, note) if part))
 
 
 def _sentence(text: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from effnet import thesis
 from effnet.demo.folder import make_demo
 from effnet.grid import train, workers
 from effnet.grid.profiles import Job, Profile
@@ -121,3 +122,33 @@ def test_the_fast_profile_is_the_thesis_in_other_settings():
         assert job.trial == plain.trial.replace(**settings)
     compared = [job.trial for job in fast.jobs if job.group == "execution"]
     assert sorted(trial.seed for trial in compared) == [0, 1, 2, 2]
+
+
+def test_the_thesis_profile_gives_each_run_its_own_settings():
+    trials = {job.name: job.trial for job in Profile.load("thesis").jobs}
+    grid = thesis.grid()
+    assert len(grid) == 65 and set(grid["run"]) <= set(trials)
+    for row in grid.itertuples():
+        trial = trials[row.run]
+        assert (trial.initial_lr, trial.lr_factor) == (row.initial_lr, row.lr_factor)
+        assert (trial.batch_size, trial.lr_patience) == (row.batch_size, row.lr_patience)
+    assert trials["SAN-469"].initial_lr == 1e-4 and trials["SAN-469"].lr_factor == 0.05
+
+
+def test_the_controlled_profile_varies_one_thing_at_a_time():
+    profile = Profile.load("controlled")
+    assert len(profile.jobs) == 3 * (13 + 13 + 7) and len({j.trial for j in profile.jobs}) == 99
+    for group in profile.groups:
+        trials = [job.trial for job in profile.jobs if job.group == group]
+        centre = profile.trial(group, {"dropout_rate": 0.2, "weight_decay": 0.2})
+        for trial in trials:
+            same = trial.replace(seed=0)
+            changed = [n for n, v in same.values().items() if v != centre.values()[n]]
+            assert changed in ([], ["dropout_rate"], ["weight_decay"])
+        seeds = {t.seed for t in trials}
+        assert len(seeds) == 3 and len(trials) % 3 == 0
+        assert all(t.early_stopping_patience == t.epochs for t in trials)
+    rgb, gray = (
+        [j.trial for j in profile.jobs if j.group == f"scratch_{c}"] for c in ("rgb", "gray")
+    )
+    assert [t.replace(in_channels=1) for t in rgb] == gray

@@ -16,9 +16,11 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 ROOMS = {"report", "plots"} | {path.stem for path in PACKAGE.glob("*.py")}
 FIGURES = {
     "03_train_pretrained": {"fig20", "fig21", "fig22", "fig25"},
-    "04_train_scratch": {"fig19", "fig26", "fig27", "fig28", "fig29", "fig30", "fig31"},
+    "04_train_scratch": {"fig19", "fig26", "fig27", "fig28", "fig29", "fig30", "fig31"}
+    | {"published_curve", "one_factor"},
     "05_prediction_matrix": {"fig14", "fig15", "fig16", "fig23", "fig24", "fig32", "fig33"}
-    | {"fig34"},
+    | {"fig34", "patience_heatmaps", "expected_runs", "grid_dropout", "grid_decay", "tab_grid_fits"}
+    | {"tab_like_with_like", "grid_noise", "grid_sibling"},
 }
 
 

@@ -11,7 +11,6 @@ from effnet.plots import comparison, curves, groups, listing
 from effnet.runs import load_runs
 
 PUBLISHED = listing.published_settings(thesis.published_runs(), thesis.grid())
-CELLS = (thesis.heatmaps(), thesis.heatmaps(colour=True))
 
 
 def test_best_run_is_chosen_by_the_mean_of_batches(tmp_path):

@@ -1,6 +1,7 @@
 """Figures of runs: every one legible on every size of report, and what seeds add."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -14,11 +15,15 @@ from effnet.files import read_sealed
 from effnet.plots import answers, comparison, curves, dashboard, dataset, groups, heatmaps, listing
 from effnet.plots import predictions as pictures
 from effnet.plots.drawn_table import drawn_table
+from effnet.plots.expected import expectations, expected_figure
+from effnet.plots.one_factor import one_factor, one_factor_figure
+from effnet.plots.published_curve import published_curve
+from effnet.plots.published_grid import published_grid
 from effnet.plots.style import plain
 from effnet.runs import load_runs
 
 PUBLISHED = listing.published_settings(thesis.published_runs(), thesis.grid())
-CELLS = (thesis.heatmaps(), thesis.heatmaps(colour=True))
+CELLS = thesis.heatmaps_exact()
 
 
 CLASSES = ["AM General Hummer SUV 2000", "Chevrolet Silverado 1500 Extended Cab 2012"]
@@ -49,7 +54,7 @@ def every_figure(runs, data_dir, classes=CLASSES):
     yield comparison.side_by_side(runs, ("scratch_rgb", "scratch_gray"), SOURCE)
     yield comparison.side_by_side(runs, ("scratch_rgb", "pretrained"), SOURCE)
     for figure in heatmaps.FIGURES:
-        yield heatmaps.regularisation_figure(runs, figure, SOURCE, *CELLS)
+        yield heatmaps.regularisation_figure(runs, figure, SOURCE, CELLS)
     yield dashboard.run_table_figure(dashboard.run_table(runs), SOURCE)
     one = groups.best_of(runs, "all")
     yield dashboard.artifacts_figure(dashboard.artifacts(one), one, SOURCE)
@@ -58,10 +63,15 @@ def every_figure(runs, data_dir, classes=CLASSES):
     names = [classes[i % len(classes)] for i in range(196)]
     annotations = pd.DataFrame({"class_id": range(196), "class_name": names})
     yield pictures.matrix_figure(matrix, runs, SOURCE)
-    yield pictures.shares_figure(matrix, runs, SOURCE, thesis.prediction_matrix_runs())
+    columns = thesis.prediction_matrix_runs()
+    yield pictures.shares_figure(matrix, runs, SOURCE, columns, PUBLISHED)
     yield pictures.agreement_figure(matrix, runs, SOURCE)
     yield pictures.classes_figure(answers.hardest_classes(given, annotations), SOURCE)
     yield pictures.images_figure(answers.hardest_images(given, annotations), data_dir, SOURCE)
+    yield heatmaps.patience_figure(runs, SOURCE, CELLS)
+    yield published_curve(runs, thesis.histories(), thesis.grid(), SOURCE)
+    yield one_factor_figure(one_factor(runs), SOURCE)
+    yield expected_figure(expectations(runs, published_grid()), SOURCE)
 
 
 @pytest.mark.parametrize("report", ["demo", "whole_grid"])
@@ -73,9 +83,9 @@ def test_every_figure_is_legible_and_names_its_data(report, request, tmp_path):
 
 def test_every_figure_without_any_run_says_so(tmp_path):
     figures = list(every_figure(load_runs(tmp_path), tmp_path))
-    assert len(figures) == 23
+    assert len(figures) == 27
     for figure in figures:
-        assert "no finished run" in texts(figure).lower() or "no runs" in texts(figure).lower()
+        assert re.search("no (finished )?runs?|no two runs", texts(figure).lower())
         assert_legible(figure)
 
 

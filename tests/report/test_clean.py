@@ -42,7 +42,7 @@ def test_clean_removes_one_profile_and_says_how_much(reports, capsys):
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../effnet", "demo/", "demo/runs", "nobody"])
 def test_only_known_profiles_are_cleaned(reports, name):
-    with pytest.raises(EffnetError, match="allowed are demo"):
+    with pytest.raises(EffnetError, match="allowed are controlled, demo"):
         clean.main([name])
     assert (reports / "demo").exists()
 

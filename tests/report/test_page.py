@@ -3,6 +3,7 @@
 The last tests drive a headless Chromium and are skipped where there is none.
 """
 
+import html
 import re
 import shutil
 from pathlib import Path
@@ -15,12 +16,16 @@ from report_site import MISSING, Page, broken_links, make_site
 
 from effnet import thesis
 from effnet.errors import EffnetError
+from effnet.paths import ROOT
 from effnet.report import __main__ as command
 from effnet.report import page
 from effnet.report.content import short
 from effnet.report.notebooks import formulas
 from effnet.report.page import build_report
 from effnet.runs import load_runs
+from effnet.verdicts import __main__ as verdicts_command
+from effnet.verdicts.finding import SYMBOLS
+from effnet.verdicts.summary import counts, headline
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +72,65 @@ def test_a_figure_has_its_provenance_claims_and_cell(site):
 def test_all_claims_and_counts_are_shown(site):
     page, text = Page(site / "index.html"), (site / "index.html").read_text()
     claims = pd.read_csv(site / "claims.csv", keep_default_na=False)
-    assert set(claims["id"]) <= set(page.ids) and len(claims) == 139
-    for verdict, count in claims["verdict"].value_counts().items():
-        kind = verdict.replace(" ", "-")
-        button = text.split(f'data-kind="{kind}"')[1].split("</button>")[0]
-        assert f">{count}</span>" in button and verdict in button
+    assert set(claims["id"]) <= set(page.ids) and len(claims) == 155
+    for row in counts(claims).to_dict("records"):
+        for verdict in set(claims["verdict"]):
+            label = f'aria-label="{row[verdict]} {row["what"]}: {verdict}"'
+            assert (label in text) == (row[verdict] > 0), label
+    contradiction = text.split('<tr id="X06"')[1].split("</tr>")[0]
+    assert "contradiction" in contradiction and "confirmed" in contradiction
+    assert "reproduced" not in contradiction
+
+
+def test_page_command_readme_and_table_say_the_same(site, capsys):
+    """The four places that count verdicts; the demo's counts do not depend on its runs."""
+    claims = pd.read_csv(site / "claims.csv", dtype=str, keep_default_na=False)
+    verdicts_command.main([str(site)])
+    printed = capsys.readouterr().out
+    page_text = html.unescape((site / "index.html").read_text())
+    places = [
+        page_text,
+        (site / "report.md").read_text(),
+        printed,
+        (ROOT / "README.md").read_text(),
+    ]
+    lines = headline(claims, "demo data")
+    assert lines[0] == "Of 53 claims about training 0 decided (demo data)."
+    for line in lines:
+        assert all(line in " ".join(place.split()) for place in places), line
+    for row in counts(claims).to_dict("records"):
+        found = {verdict: row[verdict] for verdict in SYMBOLS if row[verdict]}
+        said = f"{row['claims']}  {row['what']}: " + ", ".join(f"{n} {v}" for v, n in found.items())
+        assert said in printed
+        cells = places[1].split(f"| {row['claims']} {row['what']} |")[1].splitlines()[0]
+        assert [c.strip() for c in cells.split("|") if c.strip()] == [*map(str, found.values())]
+        cells = places[3].split(f"| {row['what']} |")[1].splitlines()[0]
+        assert cells.strip(" |") == f"{row['claims']} | " + ", ".join(
+            f"{n} {v}" for v, n in found.items()
+        )
+
+
+def test_a_claim_beside_a_smaller_picture_says_so(site):
+    text = (site / "index.html").read_text()
+
+    def beside(figure: str, claim: str) -> str:
+        card = text.split(f'<figure id="{figure}"')[1].split("</figure>")[0]
+        return card.split(f'href="#{claim}"')[1].split("</li>")[0]
+
+    for figure, claim in (
+        ("fig13", "C018"),
+        ("fig18", "C026"),
+        ("fig34", "C119"),
+        ("fig34", "X10"),
+    ):
+        assert "Not this picture" in beside(figure, claim)
+    for figure, claim in (
+        ("fig18", "C028"),
+        ("fig34", "C116"),
+        ("fig17", "C025"),
+        ("fig05", "C007"),
+    ):
+        assert "Not this picture" not in beside(figure, claim)
 
 
 def test_demo_results_are_called_so(site):
@@ -123,7 +182,7 @@ def test_the_markdown_report_links_to_files_that_exist(site):
     assert all(f"| {claim} |" in text for claim in thesis.claims()["id"])
     assert "Missing: notebook 00_architecture" in text
     rows = [line for line in text.splitlines() if line.startswith("| C")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {9}
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {11}
 
 
 def test_a_profile_without_runs_still_has_a_report(tmp_path):
@@ -181,8 +240,8 @@ def test_the_page_in_a_browser(site, tmp_path, width, dark):
     assert seen["width"] == width
     assert seen["problems"] == [] and seen["unseen"] == 0 and seen["images"] >= 33
     assert seen["wide"] == [] and seen["scroll"] <= width
-    assert seen["all"] == seen["revealed"] == 139
-    assert seen["differing"] == [2, 2] and 0 < seen["found"] < 10
+    assert seen["all"] == seen["revealed"] == 155
+    assert seen["differing"] == [1, 1] and 0 < seen["found"] < 10
     assert seen["opened"] and seen["closed"]
 
 

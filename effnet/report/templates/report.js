@@ -1,36 +1,40 @@
 "use strict";
 document.documentElement.classList.add("js");
 
-// Claims by verdict and by word.
+// Claims by verdict, by what it rests on, and by word.
 const rows = [...document.querySelectorAll("table.verdicts tbody tr")];
-const buttons = [...document.querySelectorAll("button.count")];
+const buttons = [...document.querySelectorAll("table.counts button")];
 const find = document.getElementById("find");
-let kind = "";
+let tone = "";
+let part = "";
 
 function filter() {
   const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0;
   for (const row of rows) {
     const text = row.textContent.toLowerCase();
-    const fits = (!kind || row.classList.contains(kind)) && words.every((w) => text.includes(w));
+    const picked = (!tone || row.classList.contains(tone)) && (!part || row.dataset.part === part);
+    const fits = picked && words.every((w) => text.includes(w));
     row.hidden = !fits;
     shown += fits;
   }
   for (const button of buttons) {
-    button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
+    const on = button.dataset.tone === tone && button.dataset.part === part;
+    button.setAttribute("aria-pressed", String(on));
   }
   document.getElementById("shown").textContent = `${shown} of ${rows.length} claims`;
   document.getElementById("all").hidden = shown === rows.length;
 }
 for (const button of buttons) {
   button.addEventListener("click", () => {
-    kind = kind === button.dataset.kind ? "" : button.dataset.kind;
+    const again = button.getAttribute("aria-pressed") === "true";
+    [tone, part] = again ? ["", ""] : [button.dataset.tone, button.dataset.part];
     filter();
   });
 }
 find.addEventListener("input", filter);
 function showAll() {
-  kind = "";
+  [tone, part] = ["", ""];
   find.value = "";
   filter();
 }
