@@ -15,7 +15,8 @@ from effnet.files import Damaged, write_sealed
 from effnet.report.page import build_report
 from effnet.runs import damaged_runs, grid_runs, load_runs, metrics, predictions, read_grid
 from effnet.training.status import read_status
-from effnet.verdicts.claims import damaged_profile, judge
+from effnet.verdicts.claims import judge
+from effnet.verdicts.profile import damaged_profile
 
 FILES = ("trial.json", "status.json", "summary.json", "metrics.csv", "predictions_train.csv",
          "predictions_val.csv", "best.ckpt")  # fmt: skip

@@ -14,9 +14,9 @@ from effnet.plots.published_grid import published_grid
 from effnet.report.failures import find_failures
 from effnet.report.items import Context, Item, fill
 from effnet.runs import load_runs
-from effnet.verdicts.claims import data_label, is_real, read_profile
 from effnet.verdicts.execution import execution, execution_table, execution_text
 from effnet.verdicts.finding import BASES, HOW_TO_GET_REAL_DATA, PUBLISHED, SET, SYMBOLS
+from effnet.verdicts.profile import data_label, is_real, read_profile
 from effnet.verdicts.summary import counts, headline, part_of
 
 # The chapter that shows what a notebook makes beyond the thesis's figures.

@@ -11,7 +11,7 @@ from effnet.paths import relative
 from effnet.report.notebooks import FAILED
 from effnet.runs import damaged_runs, load_runs, read_grid
 from effnet.training.identity import code_hash
-from effnet.verdicts.claims import damaged_profile
+from effnet.verdicts.profile import damaged_profile
 
 
 @dataclass

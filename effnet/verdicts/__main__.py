@@ -10,8 +10,9 @@ import pandas as pd
 from effnet.errors import command_line
 from effnet.runs import damaged_runs
 from effnet.trial import resolve
-from effnet.verdicts.claims import damaged_profile, data_label, judge, read_profile
+from effnet.verdicts.claims import judge
 from effnet.verdicts.finding import SYMBOLS, VERDICTS
+from effnet.verdicts.profile import damaged_profile, data_label, read_profile
 from effnet.verdicts.summary import counts, headline
 
 

@@ -25,7 +25,8 @@ from effnet.report.failures import note_failure
 from effnet.report.page import build_report
 from effnet.runs import load_runs
 from effnet.verdicts import __main__ as verdicts
-from effnet.verdicts.claims import judge, read_profile
+from effnet.verdicts.claims import judge
+from effnet.verdicts.profile import read_profile
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from effnet.verdicts import (
     contradictions,
     dataset,
     predictions,
+    profile,
     published,
     regularisation,
     results,
@@ -205,10 +206,10 @@ def test_an_unfinished_grid_is_not_judged(real):
     ids=str,
 )
 def test_only_the_whole_of_stanford_cars_is_real(real, change):
-    profile = claims.read_profile(real)
-    assert claims.is_real(profile)
-    profile["data"] |= change
-    assert not claims.is_real(profile)
+    about = profile.read_profile(real)
+    assert profile.is_real(about)
+    about["data"] |= change
+    assert not profile.is_real(about)
 
 
 def test_runs_unlike_the_thesis_do_not_speak_for_it(tmp_path):
@@ -296,14 +297,14 @@ def test_another_order_of_transforms_turns_its_verdict(monkeypatch):
 
 
 def test_wrong_settings_turn_verdicts():
-    trial, profile = settings.script_trial()
+    trial, thesis_profile = settings.script_trial()
     changed = {"initial_lr": 1e-2, "optimizer": "adam", "lr_patience": 7, "lr_factor": 0.5}
     other = trial.replace(**changed, dropout_rate=0.0, in_channels=1, weights=None, epochs=50)
     found = {}
     decayed = trial.replace(weight_decay=0.3)
     for name, one in (("script", trial), ("other", other), ("decayed", decayed)):
         classifier = settings.script_classifier(one, 196)
-        rows = settings.findings(EXPECTED, classifier, one, profile, ["cpu"])
+        rows = settings.findings(EXPECTED, classifier, one, thesis_profile, ["cpu"])
         found[name] = {c for c, f in rows.items() if f.verdict == DIFFERS}
     assert found["script"] == {"C022"}
     assert found["other"] - found["script"] == {
@@ -353,12 +354,12 @@ def test_the_written_table_is_the_judged_one(demo, demo_table):
 
 def test_grid_json_limits_the_runs(real, tmp_path):
     runs = load_runs(real, states=("finished",))
-    assert len(claims.profile_runs(real)) == len(runs) == 68
+    assert len(profile.profile_runs(real)) == len(runs) == 68
     reports = fake_profile(tmp_path / "demo", groups=("pretrained",), frozen=False)
     entries = load_runs(reports)[["trial_id", "name", "group", "state"]].to_dict("records")[:2]
     entries[0]["name"] = "renamed"
     write_sealed(reports / "grid.json", {"runs": entries})
-    assert set(claims.profile_runs(reports)["name"]) == {"renamed", entries[1]["name"]}
+    assert set(profile.profile_runs(reports)["name"]) == {"renamed", entries[1]["name"]}
 
 
 def test_the_command_prints_every_claim(demo, capsys):
