@@ -53,7 +53,7 @@ $(READY): pyproject.toml constraints.txt
 	      echo "making .venv with $$p"; $$p -m venv .venv && break; fi; done; \
 	  [ -x $(PY) ] || { echo "error: no Python 3.11 or later with the venv module was found" \
 	    "(tried python3, python3.13, python3.12, python3.11). Install one, then make again."; exit 1; }; fi
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lite]'
 	@touch $@
 
 reproduce: $(READY) ## the profile's runs, every notebook, the report (PROFILE=demo)

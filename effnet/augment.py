@@ -33,6 +33,9 @@ NORMALIZATIONS: dict[tuple[str, int], tuple[tuple[float, ...], tuple[float, ...]
     # AdvProp's networks were trained on inputs in [-1, 1].
     ("advprop", 3): ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     ("advprop", 1): ((0.5,), (0.5,)),
+    # The Lite networks' (127 and 128 of 255, tensorflow/tpu, efficientnet_lite_builder.py).
+    ("lite", 3): ((127 / 255,) * 3, (128 / 255,) * 3),
+    ("lite", 1): ((127 / 255,), (128 / 255,)),
     # Thesis section 5.3; how it came to them is in its code (`effnet.datasets.normalisation`).
     ("thesis", 3): ((0.470, 0.460, 0.455), (0.267, 0.266, 0.270)),
     ("thesis", 1): ((0.462,), (0.270,)),

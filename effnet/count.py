@@ -86,7 +86,7 @@ def block_shapes(model: EfficientNet, image_size: int | tuple[int, int]) -> pd.D
             "kernel_size": block.kernel_size,
             "stride": block.stride,
             "expand_ratio": block.expand_ratio,
-            "squeezed_channels": block._se_reduce.out_channels,
+            "squeezed_channels": 0 if block.lite else block._se_reduce.out_channels,
             "shortcut": block.has_shortcut,
             "drop_rate": block.drop_rate if block.has_shortcut else 0.0,
         }

@@ -1,4 +1,4 @@
-"""EfficientNet (Tan and Le 2019, arXiv:1905.11946), B0 to B8, L2 and anything between.
+"""EfficientNet (Tan and Le 2019, arXiv:1905.11946), B0 to B8, L2, Lite0 to Lite4, and between.
 
 Submodule names are those of the published PyTorch checkpoints (`_conv_stem`, `_blocks.N._bn0`,
 `_fc`, ...), so that their files load as they are. Shapes in comments: B batch, C channels,
@@ -40,6 +40,13 @@ SCALES = {
     "b7": Scale(2.0, 3.1, 600, 0.5),
     "b8": Scale(2.2, 3.6, 672, 0.5),
     "l2": Scale(4.3, 5.3, 800, 0.5),
+    # For phones (tensorflow/tpu, models/official/efficientnet/lite): no squeeze-and-excitation,
+    # ReLU6 for SiLU, and stem, head, first and last stage as B0 has them.
+    "lite0": Scale(1.0, 1.0, 224, 0.2),
+    "lite1": Scale(1.0, 1.1, 240, 0.2),
+    "lite2": Scale(1.1, 1.2, 260, 0.3),
+    "lite3": Scale(1.2, 1.4, 280, 0.3),
+    "lite4": Scale(1.4, 1.8, 300, 0.3),
 }
 
 
@@ -146,11 +153,17 @@ def drop_connect(x: Tensor, rate: float) -> Tensor:
     return x * (torch.floor(keep + noise) / keep).to(x.dtype)
 
 
+def activate(x: Tensor, lite: bool, inplace: bool) -> Tensor:
+    """ReLU6 in the Lite networks, SiLU in the others."""
+    return F.relu6(x, inplace) if lite else F.silu(x, inplace)
+
+
 class MBConv(nn.Module):
     """Inverted bottleneck: expand, filter per channel, squeeze-and-excite, project, shortcut.
 
     Maps (B, in_channels, H, W) to (B, out_channels, ceil(H/stride), ceil(W/stride)).
     The shortcut, and with it drop connect, exists where input and output have the same shape.
+    `lite` leaves out squeeze-and-excitation, and has ReLU6 for SiLU.
     """
 
     inplace = False  # effnet.training.fold: a map may take the place of the one before it
@@ -164,11 +177,12 @@ class MBConv(nn.Module):
         expand_ratio: int,
         drop_rate: float,
         padding: str,
+        lite: bool,
         batch_norm: Callable[[int], nn.Module],
     ) -> None:
         super().__init__()
         self.kernel_size, self.stride, self.expand_ratio = kernel_size, stride, expand_ratio
-        self.drop_rate = drop_rate
+        self.drop_rate, self.lite = drop_rate, lite
         self.has_shortcut = stride == 1 and in_channels == out_channels
         expanded = in_channels * expand_ratio
         squeezed = max(1, int(in_channels * SQUEEZE_RATIO))
@@ -177,8 +191,9 @@ class MBConv(nn.Module):
             self._bn0 = batch_norm(expanded)
         self._depthwise_conv = Conv2d(expanded, expanded, kernel_size, stride, expanded, padding)
         self._bn1 = batch_norm(expanded)
-        self._se_reduce = OnePixel(expanded, squeezed, 1)
-        self._se_expand = OnePixel(squeezed, expanded, 1)
+        if not lite:
+            self._se_reduce = OnePixel(expanded, squeezed, 1)
+            self._se_expand = OnePixel(squeezed, expanded, 1)
         self._project_conv = Conv2d(expanded, out_channels, 1)
         self._bn2 = batch_norm(out_channels)
 
@@ -186,9 +201,12 @@ class MBConv(nn.Module):
         x = inputs  # (B, in, H, W)
         if self.expand_ratio != 1:
             x = self._bn0(self._expand_conv(x))
-            x = F.silu(x, self.inplace)  # (B, in * expand_ratio, H, W)
+            x = activate(x, self.lite, self.inplace)  # (B, in * expand_ratio, H, W)
         x = self._bn1(self._depthwise_conv(x))  # (B, in * expand_ratio, H/s, W/s)
-        x = excite(x, self._se_reduce, self._se_expand, self.inplace)
+        if self.lite:
+            x = activate(x, self.lite, self.inplace)
+        else:
+            x = excite(x, self._se_reduce, self._se_expand, self.inplace)
         x = self._bn2(self._project_conv(x))  # (B, out, H/s, W/s)
         if not self.has_shortcut:
             return x
@@ -210,6 +228,8 @@ class EfficientNet(nn.Module):
             "symmetric" (what the thesis ran, and torchvision's).
         batch_norm_momentum, batch_norm_eps: in torch's sense. The published values are 0.01 and
             1e-3; torchvision's B0 to B4 have 0.1 and 1e-5.
+        lite: the Lite networks' blocks and ReLU6; stem and head are not widened, the first and the
+            last stage not deepened.
 
     Weights start from torch's defaults, as in the thesis. Raises EffnetError for a value outside
     its range.
@@ -228,6 +248,7 @@ class EfficientNet(nn.Module):
         padding: str = "same",
         batch_norm_momentum: float = 0.01,
         batch_norm_eps: float = 1e-3,
+        lite: bool = False,
     ) -> None:
         super().__init__()
         _in_range("width_coefficient", width_coefficient, "> 0", width_coefficient > 0)
@@ -239,13 +260,17 @@ class EfficientNet(nn.Module):
         _in_range("padding", padding, f"one of {', '.join(PADDINGS)}", padding in PADDINGS)
         self.width_coefficient, self.depth_coefficient = width_coefficient, depth_coefficient
         self.num_classes, self.in_channels, self.padding = num_classes, in_channels, padding
+        self.lite = lite
         batch_norm = partial(nn.BatchNorm2d, eps=batch_norm_eps, momentum=batch_norm_momentum)
 
-        channels = round_filters(STEM_CHANNELS, width_coefficient)
+        ends_width = 1.0 if lite else width_coefficient  # of stem and head
+        channels = round_filters(STEM_CHANNELS, ends_width)
         self._conv_stem = Conv2d(in_channels, channels, 3, stride=2, padding=padding)
         self._bn0 = batch_norm(channels)
 
         self.stage_layers = [round_repeats(stage.layers, depth_coefficient) for stage in STAGES]
+        if lite:
+            self.stage_layers[0], self.stage_layers[-1] = STAGES[0].layers, STAGES[-1].layers
         count = sum(self.stage_layers)
         self._blocks = nn.ModuleList()
         for stage, layers in zip(STAGES, self.stage_layers, strict=True):
@@ -260,12 +285,13 @@ class EfficientNet(nn.Module):
                         expand_ratio=stage.expand_ratio,
                         drop_rate=drop_connect_rate * len(self._blocks) / count,
                         padding=padding,
+                        lite=lite,
                         batch_norm=batch_norm,
                     )
                 )
                 channels = out_channels
 
-        features = round_filters(HEAD_CHANNELS, width_coefficient)
+        features = round_filters(HEAD_CHANNELS, ends_width)
         self._conv_head = Conv2d(channels, features, 1)
         self._bn1 = batch_norm(features)
         self._dropout = nn.Dropout(dropout_rate)
@@ -273,10 +299,10 @@ class EfficientNet(nn.Module):
 
     def extract_features(self, x: Tensor) -> Tensor:
         """Images (B, in_channels, H, W) to the head's output (B, features, H/32, W/32)."""
-        x = F.silu(self._bn0(self._conv_stem(x)), self.inplace)  # (B, stem, H/2, W/2)
+        x = activate(self._bn0(self._conv_stem(x)), self.lite, self.inplace)  # (B, stem, H/2, W/2)
         for block in self._blocks:
             x = block(x)
-        return F.silu(self._bn1(self._conv_head(x)), self.inplace)
+        return activate(self._bn1(self._conv_head(x)), self.lite, self.inplace)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images (B, in_channels, H, W) to logits (B, num_classes)."""
@@ -301,8 +327,8 @@ def build_model(
     """Build a classifier with random weights.
 
     Args:
-        name: "b0" to "b8" or "l2"; or another library's classifier, "torchvision:resnet50",
-            "timm:ghostnet_100" (timm must be installed).
+        name: "b0" to "b8", "l2", "lite0" to "lite4"; or another library's classifier,
+            "torchvision:resnet50", "timm:ghostnet_100" (timm must be installed).
         num_classes: length of the logits.
         in_channels: 3 for RGB, 1 for grayscale.
         dropout_rate: before the classifier; None takes the architecture's own.
@@ -340,6 +366,7 @@ def build_model(
     given.setdefault("width_coefficient", scale.width_coefficient)
     given.setdefault("depth_coefficient", scale.depth_coefficient)
     given["dropout_rate"] = scale.dropout_rate if dropout_rate is None else dropout_rate
+    given["lite"] = name.startswith("lite")
     return EfficientNet(num_classes=num_classes, in_channels=in_channels, **given)
 
 

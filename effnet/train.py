@@ -171,6 +171,7 @@ def make_model(trial: Trial, num_classes: int, checkpoint: Path | None) -> nn.Mo
             "drop_connect_rate": trial.drop_connect_rate,
             "padding": trial.padding,
             "batch_norm_momentum": trial.batch_norm_momentum,
+            "batch_norm_eps": trial.batch_norm_eps,
             "width_coefficient": trial.width_coefficient,
             "depth_coefficient": trial.depth_coefficient,
         }
@@ -183,8 +184,9 @@ def make_model(trial: Trial, num_classes: int, checkpoint: Path | None) -> nn.Mo
         **own,
     )
     if checkpoint is not None:
+        follow = trial.batch_norm_eps is None
         report = load_weights(
-            model, checkpoint, gray_stem=trial.gray_stem or "refuse", classifier="skip"
+            model, checkpoint, gray_stem=trial.gray_stem or "refuse", follow_eps=follow
         )
         if trial.freeze_pretrained_weights:
             freeze_pretrained(model, report)

@@ -17,6 +17,11 @@ from effnet.zoo import LIBRARIES
 
 # Who may be told of a run, see `effnet.training.tracking`.
 TRACKERS = ("none", "tensorboard", "neptune", "mlflow")
+# Which networks have published weights of each kind (`effnet.weights.published`).
+PUBLISHED = {
+    "imagenet": (*(f"b{i}" for i in range(8)), "lite0", "lite1", "lite2"),
+    "advprop": tuple(f"b{i}" for i in range(9)),
+}
 # How the numbers are computed, not which: the same up to rounding.
 EXECUTION = ("precision", "channels_last", "fused", "resident", "compile", "cuda_graphs", "threads")
 
@@ -49,7 +54,7 @@ class Trial:
     holdout: float = _(0.1, "share of the training split held out", 0.01, 0.5)
     augment: bool = _(True, "flip and affine on training images (section 5.3)")
     # model
-    model_name: str = _("b0", "b0 to b8, l2, torchvision:NAME or timm:NAME")
+    model_name: str = _("b0", "b0 to b8, l2, lite0 to lite4, torchvision:NAME or timm:NAME")
     width_coefficient: Optional[float] = _(None, "overrides the model's own", 0.1, 10.0)
     depth_coefficient: Optional[float] = _(None, "overrides the model's own", 0.1, 10.0)
     weights: Optional[str] = _(None, "imagenet, advprop, demo or a file; None: from scratch")
@@ -59,7 +64,8 @@ class Trial:
     drop_connect_rate: float = _(0.2, "of the last block; grows linearly from 0", 0.0, 0.95)
     padding: Optional[Literal["same", "symmetric"]] = _(None, "TensorFlow's, or k//2")
     batch_norm_momentum: float = _(0.01, "PyTorch's sense: weight of the new batch", 0.0001, 1.0)
-    normalization: Optional[Literal["thesis", "imagenet", "advprop", "checkpoint"]] = _(
+    batch_norm_eps: Optional[float] = _(None, "None: the checkpoint's, else 1e-3", 1e-12, 1.0)
+    normalization: Optional[Literal["thesis", "imagenet", "advprop", "lite", "checkpoint"]] = _(
         None, "mean and deviation of the input"
     )
     # optimisation
@@ -94,7 +100,9 @@ class Trial:
             if getattr(self, name) is None:
                 self._set(name, value)
         if self.normalization == "checkpoint":
-            self._set("normalization", "advprop" if self.weights == "advprop" else "imagenet")
+            lite = self.model_name.startswith("lite") and self.weights is not None
+            own = "advprop" if self.weights == "advprop" else "lite" if lite else "imagenet"
+            self._set("normalization", own)
         _, _, resolution, dropout_rate = SCALES.get(self.model_name, (0, 0, 224, None))
         if self.image_size is None:
             self._set("image_size", resolution)
@@ -110,6 +118,11 @@ class Trial:
         if self.in_channels == 2:
             raise EffnetError("in_channels is 2: allowed are 3 (RGB) and 1 (grayscale).")
         library, colon, _ = self.model_name.partition(":")
+        if colon and self.batch_norm_eps is not None:
+            raise EffnetError(
+                f"batch_norm_eps is {self.batch_norm_eps}: {self.model_name} keeps its own. Leave "
+                "it at None."
+            )
         if self.model_name not in SCALES and not (colon and library in LIBRARIES):
             others = " and ".join(f"{library}:NAME" for library in LIBRARIES)
             raise EffnetError(
@@ -118,12 +131,13 @@ class Trial:
             )
 
     def _check_weights(self) -> None:
-        if self.weights in ("imagenet", "advprop") and self.model_name not in SCALES:
+        known = PUBLISHED.get(self.weights or "")
+        if known and self.model_name not in known:
             raise EffnetError(
-                f"weights={self.weights!r} are published for b0 to b8; for model_name="
+                f"weights={self.weights!r} are published for {', '.join(known)}; for model_name="
                 f"{self.model_name!r} give the path of a checkpoint, or None."
             )
-        if self.weights not in (None, "imagenet", "advprop", "demo"):
+        if self.weights is not None and self.weights not in ("demo", *PUBLISHED):
             if not resolve(self.weights).is_file():
                 raise EffnetError(
                     f"weights is {self.weights!r}: allowed are imagenet, advprop, demo, None, or "

