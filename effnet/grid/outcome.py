@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from effnet.data import CarsDataModule
+from effnet.datasets.stanford import official_order
 from effnet.datasets.whole import is_whole
 from effnet.errors import EffnetError, command_line
 from effnet.files import Damaged, read_sealed, write_sealed
@@ -54,7 +55,7 @@ def write(
         "profile": profile.name,
         "note": profile.note,
         "data": {
-            "name": "demo" if profile.demo else "Stanford Cars",
+            "name": _name(profile, data),
             "images": images,
             "classes": classes,
             "complete": is_whole(data.annotations, data.class_names) and not profile.demo,
@@ -71,6 +72,12 @@ def write(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     write_sealed(path, about)
+
+
+def _name(profile: Profile, data: CarsDataModule) -> str:
+    if profile.demo:
+        return "demo"
+    return "Stanford Cars" if official_order(data.class_names) else "other images"
 
 
 def _write_new(path: Path, value: dict[str, Any]) -> None:

@@ -133,12 +133,8 @@ def published_run(published: pd.DataFrame | None, name: str) -> pd.Series | None
 
 
 def setting_columns(runs: pd.DataFrame) -> list[str]:
-    """The columns that make a setting: every field of a trial but the seed, and the group.
-
-    `epochs` is no setting either: in the table of runs it is the last epoch, which depends on
-    where early stopping acted.
-    """
-    fields = [f.name for f in dataclasses.fields(Trial) if f.name not in ("seed", "epochs")]
+    """The columns that make a setting: every field of a trial but the seed, and the group."""
+    fields = [f.name for f in dataclasses.fields(Trial) if f.name != "seed"]
     return ["group"] + [name for name in fields if name in runs.columns]
 
 

@@ -106,7 +106,7 @@ def group_table(runs: pd.DataFrame, group: str) -> pd.DataFrame:
         "max_val_acc (images)": "max_val_acc",
         "max_train_acc (batches)": "max_train_acc_batch_mean",
         "max_train_acc (images)": "max_train_acc",
-        "last epoch": "epochs",
+        "last epoch": "last_epoch",
         "lr drops at": "lr_drops",
         "seconds": "seconds",
     }

@@ -93,13 +93,16 @@ def additive_fit(
     )
 
 
-def fits(grid: pd.DataFrame) -> pd.DataFrame:
-    """The F tests of `additive_fit` for each set of like runs in `LIKE`."""
-    parts = {}
-    for name, query in LIKE.items():
-        runs = grid.query(query)
-        parts[f"{name} ({len(runs)} runs)"] = additive_fit(runs)[0]
-    return pd.concat(parts, names=["runs", None]).reset_index("runs").reset_index(drop=True)
+def fits(grid: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both tables of `additive_fit`, for each set of like runs in `LIKE` (column `runs`)."""
+    sets = {name: grid.query(query) for name, query in LIKE.items()}
+    found = {f"{name} ({len(runs)} runs)": additive_fit(runs) for name, runs in sets.items()}
+    tables = (
+        pd.concat({name: pair[i] for name, pair in found.items()}, names=["like runs", None])
+        for i in range(2)
+    )
+    tests, effects = (table.reset_index("like runs").reset_index(drop=True) for table in tables)
+    return tests, effects
 
 
 def pairs(a: pd.DataFrame, b: pd.DataFrame, matched: list[str]) -> pd.DataFrame:

@@ -4,6 +4,8 @@
 
 - *reproduced*: what was got agrees with the claim within the tolerance given.
 - *differs*: it does not.
+- *same direction*, *opposite direction*: of a claim that compares, on a part of Stanford Cars or at
+  another size, with the interval over seeds (`effnet.verdicts.comparisons`).
 - *within spread*: the difference is smaller than what chance makes of two runs of one setting, so
   it orders nothing; the comment says how many runs that is known from.
 - *confirmed*, *not confirmed*: of a contradiction, a confounding or a note on the thesis (`kind`),
@@ -28,6 +30,7 @@ from effnet.paths import relative
 from effnet.spreadsheet import write_csv
 from effnet.trial import resolve
 from effnet.verdicts import (
+    comparisons,
     confounding,
     contradictions,
     dataset,
@@ -40,7 +43,7 @@ from effnet.verdicts import (
     transforms,
 )
 from effnet.verdicts.finding import MEASURED, PUBLISHED, SET, TRAINED, Finding, as_kind
-from effnet.verdicts.profile import data_label, is_real, profile_runs, read_profile
+from effnet.verdicts.profile import data_label, is_part, is_real, profile_runs, read_profile
 from effnet.verdicts.trained import Trained
 
 COLUMNS = ["id", "section", "claim", "expected", "got", "unit", "tolerance", "reason"]
@@ -145,6 +148,8 @@ def _findings(
         (TRAINED, regularisation.findings(expected, exact, trained)),
         (TRAINED, predictions.findings(expected, trained)),
     ]
+    if is_part(profile) and len(runs):
+        topics.append((TRAINED, comparisons.findings(trained)))
     return {
         claim: replace(finding, basis=basis)
         for basis, found in topics

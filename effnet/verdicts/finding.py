@@ -8,6 +8,8 @@ from numbers import Integral
 REPRODUCED = "reproduced"
 DIFFERS = "differs"
 WITHIN_SPREAD = "within spread"
+SAME_DIRECTION = "same direction"
+OPPOSITE_DIRECTION = "opposite direction"
 CONFIRMED = "confirmed"
 NOT_CONFIRMED = "not confirmed"
 NEEDS_REAL_DATA = "needs real data"
@@ -15,15 +17,17 @@ CANNOT_BE_CHECKED = "cannot be checked"
 VERDICTS = (
     REPRODUCED,
     DIFFERS,
+    SAME_DIRECTION,
+    OPPOSITE_DIRECTION,
     WITHIN_SPREAD,
     CONFIRMED,
     NOT_CONFIRMED,
     NEEDS_REAL_DATA,
     CANNOT_BE_CHECKED,
 )
-DECIDED = VERDICTS[:5]
+DECIDED = VERDICTS[:7]
 # Text beside colour, so that no reader needs the colour.
-SYMBOLS = dict(zip(VERDICTS, "✓✗≈◆◇○–", strict=True))
+SYMBOLS = dict(zip(VERDICTS, "✓✗↗↘≈◆◇○–", strict=True))
 
 # What a verdict rests on.
 MEASURED = "measured"

@@ -47,6 +47,12 @@ def is_real(profile: dict[str, Any]) -> bool:
     return data.get("name") == "Stanford Cars" and data.get("complete") is True
 
 
+def is_part(profile: dict[str, Any]) -> bool:
+    """Whether they saw photographs of Stanford Cars, but not all of them."""
+    data = profile.get("data", {})
+    return data.get("name") == "Stanford Cars" and data.get("complete") is False
+
+
 def profile_runs(reports: Path | str) -> pd.DataFrame:
     """Finished runs of the profile's own grid (every finished run where grid.json lacks)."""
     if (Path(reports) / "grid.json").exists():
