@@ -138,9 +138,9 @@ def setting_columns(runs: pd.DataFrame) -> list[str]:
     return ["group"] + [name for name in fields if name in runs.columns]
 
 
-def setting_keys(runs: pd.DataFrame, but: str = "") -> pd.Series:
+def setting_keys(runs: pd.DataFrame, *but: str) -> pd.Series:
     """A text for each run that is equal for runs that differ only in the seed, and in `but`."""
-    table = runs[[name for name in setting_columns(runs) if name != but]]
+    table = runs[[name for name in setting_columns(runs) if name not in but]]
     keys = ["|".join(map(str, row)) for row in table.itertuples(index=False, name=None)]
     return pd.Series(keys, index=runs.index, dtype=object)
 

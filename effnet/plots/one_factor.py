@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from effnet.plots.groups import absent, group_colour, group_label, of_group, present, setting_keys
 from effnet.plots.heatmaps import PARAMETERS
-from effnet.plots.scatter import mean_interval
+from effnet.plots.scatter import mean_interval, welch
 from effnet.plots.style import footnote, new_figure, styled
 
 ACCURACY = "max_val_acc_batch_mean"
@@ -40,6 +40,35 @@ def one_factor(runs: pd.DataFrame) -> pd.DataFrame:
                     }
                 )
     columns = ["parameter", "group", "line", "value", "seeds", "mean", "interval", "others"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def crop_table(runs: pd.DataFrame, group: str = "whole_photographs") -> pd.DataFrame:
+    """What cropping to the annotated boxes is worth: the same settings on both kinds of images.
+
+    A row per setting of `group`: `setting` (a run's name), seeds and mean accuracy `whole` and
+    `cropped`, their `difference` and half of its 95 % interval (Welch; NaN with one seed).
+    """
+    columns = [
+        "setting",
+        "seeds whole",
+        "whole",
+        "seeds cropped",
+        "cropped",
+        "difference",
+        "interval",
+    ]
+    rows = []
+    keys = setting_keys(runs, "group", "data_dir") if len(runs) else pd.Series(dtype=object)
+    whole = runs[runs["group"] == group] if len(runs) else runs
+    for key, part in whole.groupby(keys[whole.index], sort=False) if len(whole) else ():
+        other = runs[(keys == key) & (runs["group"] != group)].drop_duplicates("seed")
+        if len(other):
+            a, b = other[ACCURACY], part[ACCURACY]
+            half = welch(a.var() / len(a), len(a) - 1, b.var() / len(b), len(b) - 1)
+            gap = a.mean() - b.mean()
+            name = part["name"].iloc[0]
+            rows.append((name, len(b), b.mean(), len(a), a.mean(), gap, half))
     return pd.DataFrame(rows, columns=columns)
 
 

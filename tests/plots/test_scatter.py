@@ -8,7 +8,7 @@ from scipy import stats
 
 from effnet import thesis
 from effnet.plots.expected import expectations, summary
-from effnet.plots.one_factor import one_factor
+from effnet.plots.one_factor import crop_table, one_factor
 from effnet.plots.published_grid import published_grid
 from effnet.plots.scatter import (
     Scatter,
@@ -96,3 +96,18 @@ def test_one_factor_joins_runs_that_are_equal_in_all_else(tmp_path):
     assert found == {"dropout_rate": [0.0, 0.2], "weight_decay": [0.1, 0.2]}
     assert (table["seeds"] == 2).all() and table["interval"].notna().all()
     assert one_factor(pd.DataFrame()).empty
+
+
+def test_whole_photographs_stand_beside_the_same_settings_cropped(tmp_path):
+    values = {"scratch_rgb": [0.40, 0.42, 0.41], "whole_photographs": [0.30, 0.33]}
+    for group, accuracies in values.items():
+        for seed, accuracy in enumerate(accuracies):
+            fake_run(tmp_path, f"{group} {seed}", group, accuracy, seed=seed, data_dir=group)
+    fake_run(tmp_path, "another decay", "scratch_rgb", 0.9, weight_decay=0.3)
+    row = crop_table(load_runs(tmp_path)).iloc[0]
+    assert (row["seeds whole"], row["seeds cropped"]) == (2, 3)
+    assert row["difference"] == pytest.approx(0.41 - 0.315)
+    cropped, whole = values.values()
+    interval = stats.ttest_ind(cropped, whole, equal_var=False).confidence_interval(0.95)
+    assert row["interval"] == pytest.approx((interval.high - interval.low) / 2)
+    assert crop_table(pd.DataFrame()).empty
