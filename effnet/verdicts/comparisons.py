@@ -15,7 +15,7 @@ from scipy import stats
 from effnet.plots.answers import answers, correct
 from effnet.plots.groups import grid_draws, of_group, setting_keys
 from effnet.plots.listing import lr_drops
-from effnet.plots.scatter import mean_interval, range_limit, welch
+from effnet.plots.scatter import Scatter, mean_interval, range_limit, seed_scatter, welch
 from effnet.runs import metrics
 from effnet.verdicts.finding import (
     OPPOSITE_DIRECTION,
@@ -83,6 +83,7 @@ def _gray_ahead(trained: Trained) -> Finding:
     sides = []
     for group in ("scratch_gray", "scratch_rgb"):
         runs = _of(trained, group)
+        _repeated(trained, group)  # a pair of single runs is one draw
         sides.append(runs.set_index(fields)[ACCURACY])
     both = pd.concat(sides, axis=1, join="inner", keys=["gray", "rgb"])
     if len(both) < 2:
@@ -146,8 +147,14 @@ def _learns_fast(trained: Trained) -> Finding:
     return Finding(verdict, got, "before 10", f"every one of {len(epochs)} seeds", found)
 
 
-def _levels(trained: Trained, group: str, parameter: str) -> tuple[pd.Series, float]:
-    """Mean accuracy by value of a parameter, all else equal; what their range may be by chance."""
+def _levels(trained: Trained, group: str, parameter: str) -> tuple[pd.Series, Scatter]:
+    """Mean accuracy by value of a parameter, all else equal; how far runs scatter over seeds here.
+
+    The thesis's own scatter says nothing about other images.
+    """
+    scatter = seed_scatter(_of(trained, group))
+    if scatter is None:
+        raise NotTrained(f"no setting of {group} has a second seed")
     runs = grid_draws(trained.runs)
     runs = of_group(runs, group) if len(runs) else runs
     if runs.empty:
@@ -157,23 +164,23 @@ def _levels(trained: Trained, group: str, parameter: str) -> tuple[pd.Series, fl
     levels = runs.groupby(parameter)[ACCURACY].mean()
     if len(levels) < 2:
         raise NotTrained(f"{parameter} does not vary")
-    return levels, range_limit(trained.scatter(group), len(levels))
+    return levels, scatter
 
 
 def _hardly_matters(trained: Trained, group: str, parameter: str) -> Finding:
-    levels, limit = _levels(trained, group, parameter)
-    width = float(levels.max() - levels.min())
+    levels, scatter = _levels(trained, group, parameter)
+    width, limit = float(levels.max() - levels.min()), range_limit(scatter, len(levels))
     # What chance alone could hide is no evidence that nothing is there.
     verdict = SAME_DIRECTION if limit <= MEANINGFUL else WITHIN_SPREAD
     verdict = verdict if width <= limit else OPPOSITE_DIRECTION
-    return _range(verdict, levels, limit, trained.scatter(group).words)
+    return _range(verdict, levels, limit, scatter.words)
 
 
 def _matters(trained: Trained, group: str, parameter: str) -> Finding:
-    levels, limit = _levels(trained, group, parameter)
-    width = float(levels.max() - levels.min())
+    levels, scatter = _levels(trained, group, parameter)
+    width, limit = float(levels.max() - levels.min()), range_limit(scatter, len(levels))
     verdict = SAME_DIRECTION if width > limit else WITHIN_SPREAD
-    return _range(verdict, levels, limit, trained.scatter(group).words)
+    return _range(verdict, levels, limit, scatter.words)
 
 
 def _range(verdict: str, levels: pd.Series, limit: float, words: str) -> Finding:
