@@ -70,8 +70,8 @@ def test_frozen_filters_get_no_gradient():
 
 def test_it_compiles_without_a_break():
     torch.manual_seed(0)
-    large = MBConv(8, 16, 5, 2, 4, 0.0, "same", torch.nn.BatchNorm2d)  # 25 x 24 to 13 x 12
-    small = MBConv(16, 16, 3, 1, 4, 0.5, "same", torch.nn.BatchNorm2d)  # 2 x 2
+    large = MBConv(8, 16, 5, 2, 4, 0.0, "same", False, torch.nn.BatchNorm2d)  # 25 x 24 to 13 x 12
+    small = MBConv(16, 16, 3, 1, 4, 0.5, "same", False, torch.nn.BatchNorm2d)  # 2 x 2
     model = torch.nn.Sequential(large, torch.nn.AvgPool2d(6), small).train()
     model = model.to(memory_format=torch.channels_last)
     images = torch.randn(4, 8, 25, 24).contiguous(memory_format=torch.channels_last)

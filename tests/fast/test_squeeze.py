@@ -30,7 +30,7 @@ def test_values_and_gradients_are_those_of_the_operators(side):
 
 def test_a_block_takes_it_and_gets_the_same_gradients(monkeypatch):
     torch.manual_seed(0)
-    block = MBConv(8, 8, 3, 1, 4, 0.0, "same", torch.nn.BatchNorm2d)
+    block = MBConv(8, 8, 3, 1, 4, 0.0, "same", False, torch.nn.BatchNorm2d)
     block = block.to(memory_format=torch.channels_last).train()
     images = torch.randn(4, 8, 9, 9).contiguous(memory_format=torch.channels_last)
     used, ours = [], squeeze._Excite.apply
