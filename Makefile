@@ -108,7 +108,7 @@ weights: $(READY) ## fetch the pretrained weights that the profile needs
 test: $(READY) ## the test suite
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
-campaign: $(READY) ## what the suite takes a sample of: kills and damage everywhere (an hour)
+campaign: $(READY) ## what the suite takes a sample of: kills and damage everywhere (20 minutes)
 	@CAMPAIGN=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 tests/training/test_crash_points.py \
 	  tests/training/test_damaged_runs.py tests/test_damaged_reports.py tests/grid/test_grid_kills.py
 
