@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 
 from effnet.errors import command_line
-from effnet.files import atomic_write
+from effnet.files import atomic_write, read_sealed, write_sealed
 from effnet.paths import relative
 from effnet.runs import load_runs
-from effnet.training.status import OUTPUTS
+from effnet.training.status import OUTPUTS, sealed
 
 OF_PROFILE = ("grid.json", "profile.json")
 WHOLE = ("trial.json", "status.json", "metrics.csv", "summary.json")
@@ -38,6 +38,7 @@ def keep(source: Path, target: Path) -> list[Path]:
             continue
         for name in WHOLE:
             _copy(folder / name, kept / name)
+        _without_places(kept)
         for path in sorted(folder.glob(PACKED)):
             packed = kept / f"{path.name}.gz"
             with atomic_write(packed) as temporary:
@@ -57,6 +58,18 @@ def restore(reports: Path) -> list[Path]:
                 temporary.write_bytes(gzip.decompress(packed.read_bytes()))
             written.append(path)
     return written
+
+
+def _without_places(kept: Path) -> None:
+    """Leave out where the images lay and which machine it was: neither counts in a run's id."""
+    record, status = (read_sealed(kept / name) for name in ("trial.json", "status.json"))
+    if Path(record["trial"]["data_dir"]).is_absolute():
+        record["trial"]["data_dir"] = "data/stanford_cars"
+    write_sealed(kept / "trial.json", record)
+    status["host"], status["pid"] = "", 0
+    if "trial.json" in status["outputs"]:
+        status["outputs"] |= sealed(kept, ["trial.json"])
+    write_sealed(kept / "status.json", status)
 
 
 def _copy(source: Path, target: Path) -> None:
