@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from effnet.plots.groups import absent, group_colour, group_label, of_group, present, setting_keys
 from effnet.plots.heatmaps import PARAMETERS
-from effnet.plots.scatter import mean_interval, welch
+from effnet.plots.scatter import mean_interval, seeds_apart
 from effnet.plots.style import footnote, new_figure, styled
 
 ACCURACY = "max_val_acc_batch_mean"
@@ -65,10 +65,8 @@ def crop_table(runs: pd.DataFrame, group: str = "whole_photographs") -> pd.DataF
         other = runs[(keys == key) & (runs["group"] != group)].drop_duplicates("seed")
         if len(other):
             a, b = other[ACCURACY], part[ACCURACY]
-            half = welch(a.var() / len(a), len(a) - 1, b.var() / len(b), len(b) - 1)
-            gap = a.mean() - b.mean()
             name = part["name"].iloc[0]
-            rows.append((name, len(b), b.mean(), len(a), a.mean(), gap, half))
+            rows.append((name, len(b), b.mean(), len(a), a.mean(), *seeds_apart(a, b)))
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -75,6 +75,12 @@ def welch(a: Any, freedom_a: Any, b: Any, freedom_b: Any, comparisons: int = 1) 
     return stats.t.ppf(1 - (1 - LEVEL) / 2 / comparisons, freedom) * (a + b) ** 0.5
 
 
+def seeds_apart(a: pd.Series, b: pd.Series) -> tuple[float, float]:
+    """The mean of one setting's seeds less that of another's, and half of its 95 % interval."""
+    half = welch(a.var() / len(a), len(a) - 1, b.var() / len(b), len(b) - 1)
+    return float(a.mean() - b.mean()), float(half)
+
+
 def half_width(
     ours: Scatter, theirs: Scatter, runs: tuple[int, int] = (1, 1), comparisons: int = 1
 ) -> float:

@@ -89,7 +89,7 @@ def gather(
         "real": bool(profile.get("data", {}).get("complete")),
         "claims": rows,
         "headline": headline(claims, data_label(profile)),
-        "expected": expected_runs(reports),
+        "expected": expected_runs(runs) if is_real(profile) else "",
         "counts": [row | {"part": slug(row["what"])} for row in counted.to_dict("records")],
         "verdicts": [
             {"verdict": verdict, "symbol": symbol, "tone": slug(verdict)}
@@ -108,11 +108,9 @@ def gather(
     }
 
 
-def expected_runs(reports: Path) -> str:
-    """How many of the published runs were trained on real data, and agree; else nothing."""
-    if not is_real(read_profile(reports)):
-        return ""
-    return summary(expectations(load_runs(reports, states=("finished",)), published_grid()))
+def expected_runs(runs: pd.DataFrame) -> str:
+    """How many of the published runs were trained here, and how many of them agree."""
+    return summary(expectations(runs[runs["state"] == "finished"], published_grid()))
 
 
 def aside(claim: dict[str, str], real: bool) -> str:

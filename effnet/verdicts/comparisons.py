@@ -13,15 +13,16 @@ import pandas as pd
 from scipy import stats
 
 from effnet.plots.answers import answers, correct
-from effnet.plots.groups import grid_draws, of_group, setting_keys
+from effnet.plots.groups import grid_draws, setting_keys
 from effnet.plots.listing import lr_drops
-from effnet.plots.scatter import Scatter, mean_interval, range_limit, seed_scatter, welch
+from effnet.plots.scatter import Scatter, mean_interval, range_limit, seed_scatter, seeds_apart
 from effnet.runs import metrics
 from effnet.verdicts.finding import (
     OPPOSITE_DIRECTION,
     SAME_DIRECTION,
     WITHIN_SPREAD,
     Finding,
+    sentence,
 )
 from effnet.verdicts.trained import ACCURACY, NotTrained, Trained
 
@@ -63,7 +64,7 @@ def _pretrained_ahead(trained: Trained) -> Finding:
     if not scratch:
         raise NotTrained("no run from scratch")
     group, runs = next(iter(scratch.items()))
-    finding = _difference(tuned[ACCURACY], runs[ACCURACY], 1, f"pretrained less {group}")
+    finding = _difference(tuned[ACCURACY], runs[ACCURACY], f"pretrained less {group}")
     others = [
         f"less {name} {100 * (tuned[ACCURACY].mean() - part[ACCURACY].mean()):+.1f}"
         for name, part in scratch.items()
@@ -74,7 +75,7 @@ def _pretrained_ahead(trained: Trained) -> Finding:
 
 def _frozen_behind(trained: Trained) -> Finding:
     tuned, frozen = _repeated(trained, "pretrained"), _repeated(trained, "pretrained_frozen")
-    return _difference(tuned[ACCURACY], frozen[ACCURACY], 1, "all layers less the last alone")
+    return _difference(tuned[ACCURACY], frozen[ACCURACY], "all layers less the last alone")
 
 
 def _gray_ahead(trained: Trained) -> Finding:
@@ -90,7 +91,7 @@ def _gray_ahead(trained: Trained) -> Finding:
         raise NotTrained("no pairs of equal settings")
     gap = both["gray"] - both["rgb"]
     words = f"grayscale less RGB, {len(gap)} pairs of equal settings and seeds"
-    return _verdict(gap.mean(), mean_interval(gap), 1, words, "Student's t over the pairs")
+    return _verdict(gap.mean(), mean_interval(gap), words, "Student's t over the pairs")
 
 
 def _gray_closer(trained: Trained) -> Finding:
@@ -105,7 +106,7 @@ def _gray_closer(trained: Trained) -> Finding:
             values.append(row["val_loss_batch_mean"] - row["train_loss_batch_mean"])
         gaps[group] = pd.Series(values)
     rgb, gray = gaps["scratch_rgb"], gaps["scratch_gray"]
-    return _difference(rgb, gray, 1, "RGB's gap of losses less grayscale's", percent=False)
+    return _difference(rgb, gray, "RGB's gap of losses less grayscale's", percent=False)
 
 
 def _drops_help(trained: Trained) -> Finding:
@@ -126,7 +127,7 @@ def _drops_help(trained: Trained) -> Finding:
     if len(gains) < 2:
         raise NotTrained("no two runs whose rate fell")
     words = f"gain over the first drop beyond that before it, {len(gains)} runs from scratch"
-    return _verdict(np.mean(gains), mean_interval(gains), 1, words, "Student's t over the runs")
+    return _verdict(np.mean(gains), mean_interval(gains), words, "Student's t over the runs")
 
 
 def _learns_fast(trained: Trained) -> Finding:
@@ -152,13 +153,13 @@ def _levels(trained: Trained, group: str, parameter: str) -> tuple[pd.Series, Sc
 
     The thesis's own scatter says nothing about other images.
     """
-    scatter = seed_scatter(_of(trained, group))
+    runs = _of(trained, group)
+    scatter = seed_scatter(runs)
     if scatter is None:
         raise NotTrained(f"no setting of {group} has a second seed")
-    runs = grid_draws(trained.runs)
-    runs = of_group(runs, group) if len(runs) else runs
+    runs = grid_draws(runs)
     if runs.empty:
-        raise NotTrained(f"no run of {group}")
+        raise NotTrained(f"no run of {group} is the first of its setting")
     keys = setting_keys(runs, parameter)
     runs = runs[keys == keys.value_counts().index[0]]
     levels = runs.groupby(parameter)[ACCURACY].mean()
@@ -227,25 +228,22 @@ def _repeated(trained: Trained, group: str) -> pd.DataFrame:
     return runs[keys == seeds.idxmax()].drop_duplicates("seed")
 
 
-def _difference(a: pd.Series, b: pd.Series, sign: int, words: str, percent: bool = True) -> Finding:
-    half = float(welch(a.var() / len(a), len(a) - 1, b.var() / len(b), len(b) - 1))
+def _difference(a: pd.Series, b: pd.Series, words: str, percent: bool = True) -> Finding:
     reason = f"Welch's 95 % interval, {len(a)} and {len(b)} seeds"
-    return _verdict(a.mean() - b.mean(), half, sign, words, reason, percent)
+    return _verdict(*seeds_apart(a, b), words, reason, percent)
 
 
 def _verdict(
-    difference: float, half: float, sign: int, words: str, reason: str, percent: bool = True
+    difference: float, half: float, words: str, reason: str, percent: bool = True
 ) -> Finding:
-    """The direction of a difference of which the thesis says that it has this sign."""
+    """The direction of a difference that is positive by the thesis."""
     low, high = difference - half, difference + half
     scale, unit = (100, " pp") if percent else (1, "")
     got = f"{scale * difference:+.2f}{unit} ({scale * low:+.2f} to {scale * high:+.2f})"
     verdict = WITHIN_SPREAD
     if low > 0 or high < 0:
-        verdict = SAME_DIRECTION if np.sign(difference) == sign else OPPOSITE_DIRECTION
-    return Finding(
-        verdict, got, f"±{scale * half:.2f}{unit}", reason, words[:1].upper() + words[1:]
-    )
+        verdict = SAME_DIRECTION if difference > 0 else OPPOSITE_DIRECTION
+    return Finding(verdict, got, f"±{scale * half:.2f}{unit}", reason, sentence(words))
 
 
 def _unlike(trained: Trained) -> str:

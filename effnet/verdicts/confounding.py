@@ -8,6 +8,7 @@ import torch
 
 from effnet import thesis
 from effnet.plots.confounding import expected_best
+from effnet.plots.listing import lr_drops
 from effnet.plots.published_grid import (
     ACCURACY,
     LIKE,
@@ -16,9 +17,9 @@ from effnet.plots.published_grid import (
     published_grid,
     row_means,
 )
-from effnet.verdicts.finding import COUNT, DIFFERS, Finding, close
+from effnet.verdicts.contradictions import SIX_DIGITS
+from effnet.verdicts.finding import COUNT, DIFFERS, Finding, close, sentence
 
-SIX_DIGITS = 5.1e-7
 FOUR_DIGITS = 5.1e-5
 SIX, FOUR = "six published digits", "four published digits"
 HIGH = (0.4, 0.5, 0.6)  # dropout rates that RGB met with other settings only
@@ -114,7 +115,7 @@ def _gray_against_rgb(expected: str, rgb: pd.DataFrame, gray: pd.DataFrame) -> F
         gap = found["a"] - found["b"]
         gaps.append(float(gap.mean()))
         words.append(f"at equal {name} gray is ahead in {int((gap > 0).sum())} of {len(gap)}")
-    return close(gaps, expected, FOUR_DIGITS, FOUR, _sentence("; ".join(words)))
+    return close(gaps, expected, FOUR_DIGITS, FOUR, sentence("; ".join(words)))
 
 
 def _decay_per_epoch(expected: str, grid: pd.DataFrame) -> Finding:
@@ -190,7 +191,7 @@ def _best_of_fifteen(expected: str, tuned: pd.DataFrame) -> Finding:
 
 def _threshold(expected: str, history: pd.DataFrame) -> Finding:
     """PyTorch's own scheduler, fed with the logged validation losses."""
-    logged = _drops(history["lr"].tolist(), history["epoch"].tolist())
+    logged = lr_drops(history)
     given = {t: _scheduled(history, t) for t in (1e-4, 1e-3)}
     found = f"From the logged losses threshold 1e-4 gives {_words(given[1e-4])}, 1e-3 would give "
     found += _words(given[1e-3])
@@ -208,15 +209,7 @@ def _scheduled(history: pd.DataFrame, threshold: float) -> list[int]:
     for loss in history["val_loss"]:
         rates.append(optimizer.param_groups[0]["lr"])
         scheduler.step(loss)
-    return _drops(rates, history["epoch"].tolist())
-
-
-def _drops(rates: list[float], epochs: list[int]) -> list[int]:
-    return [
-        e
-        for e, (a, b) in zip(epochs[1:], zip(rates, rates[1:], strict=False), strict=True)
-        if b < a
-    ]
+    return lr_drops(history.assign(lr=rates))
 
 
 def _end_of_training(expected: str, history: pd.DataFrame) -> Finding:
@@ -246,7 +239,3 @@ def _list(values: pd.Series, digits: int = 4) -> str:
 
 def _words(epochs: list[int]) -> str:
     return ", ".join(map(str, epochs)) or "none"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

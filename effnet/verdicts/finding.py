@@ -131,5 +131,10 @@ def as_kind(finding: Finding, kind: str) -> Finding:
     return replace(finding, verdict=other.get(finding.verdict, finding.verdict))
 
 
+def sentence(text: str) -> str:
+    """The text with a capital first letter, all else as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def _join(first: str, second: str) -> str:
     return f"{first.rstrip('. ')}. {second}" if first else second

@@ -8,7 +8,7 @@ import pandas as pd
 from effnet import thesis
 from effnet.plots.groups import GRID, grid_draws, of_group
 from effnet.plots.scatter import Scatter, half_width, published_scatter, seed_scatter
-from effnet.verdicts.finding import CANNOT_BE_CHECKED, Finding, needs_real_data
+from effnet.verdicts.finding import CANNOT_BE_CHECKED, Finding, needs_real_data, sentence
 
 ACCURACY = "max_val_acc_batch_mean"
 
@@ -94,17 +94,13 @@ def judge_trained(trained: Trained, judges: dict[str, Callable[[], Finding]]) ->
         try:
             finding = judge()
         except NotTrained as missing:
-            findings[claim] = needs_real_data(_sentence(str(missing)))
+            findings[claim] = needs_real_data(sentence(str(missing)))
             continue
         except (OSError, KeyError, ValueError) as error:  # EffnetError is a ValueError
             findings[claim] = Finding(CANNOT_BE_CHECKED, found=f"A run's files: {error}")
             continue
         if not trained.real:
             details = f" ({finding.found})" if finding.found else ""
-            finding = needs_real_data(f"{_sentence(trained.label)}: {finding.got}{details}")
+            finding = needs_real_data(f"{sentence(trained.label)}: {finding.got}{details}")
         findings[claim] = finding
     return findings
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

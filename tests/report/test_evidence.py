@@ -5,6 +5,7 @@ import shutil
 import pandas as pd
 from fake_runs import fake_profile, fake_run, reseal
 
+from effnet.files import read_sealed
 from effnet.report.evidence import keep, restore
 from effnet.runs import damaged_runs, load_runs, predictions
 from effnet.training.status import finished
@@ -27,6 +28,19 @@ def test_kept_runs_come_back_whole_and_small(tmp_path):
     before = {p: p.read_bytes() for p in target.rglob("*.gz")}
     keep(source, target)
     assert {p: p.read_bytes() for p in target.rglob("*.gz")} == before
+    # Where the images lay, and on which machine, is nobody's business and no part of a run's id.
+    place = fake_run(source, "elsewhere", data_dir="/home/somebody/cars")
+    (place / "best.ckpt").unlink()
+    reseal(place)
+    keep(source, target)
+    kept = target / "runs" / place.name
+    assert not any(b"somebody" in p.read_bytes() for p in kept.iterdir())
+    assert read_sealed(kept / "status.json")["host"] == ""
+    restore(target)
+    assert finished(kept) and load_runs(target).query("name == 'elsewhere'")["state"].all()
+    shutil.rmtree(kept)
+    for path in target.glob("runs/*/predictions_*.csv"):
+        path.unlink()
     # A clone has the packed files alone.
     assert not finished(folders[0])
     assert len(restore(target)) == 2 * len(folders)
