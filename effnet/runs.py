@@ -1,6 +1,8 @@
 """What training left behind: every run as a row of one DataFrame."""
 
+import lzma
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -8,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from effnet.errors import EffnetError
-from effnet.files import Damaged, read_sealed
+from effnet.files import CannotWrite, Damaged, atomic_write, read_sealed
 from effnet.paths import relative
 from effnet.training.status import damage, read_status, require_whole
 
 RunLike: TypeAlias = pd.Series | Path | str
+PACKED, PACKING = "predictions_*.csv", ".xz"  # as `effnet.report.evidence` leaves them
 RECORDED = {
     "trial_id",
     "name",
@@ -102,6 +105,7 @@ def _read_all(reports: Path | str) -> tuple[list[dict[str, Any]], list[tuple[str
         if not any(not path.name.startswith(".") for path in folder.iterdir()):
             continue  # begun this moment
         try:
+            _unpack(folder)
             row = _row(folder)
             rows.append(row)
             reason = row["message"] if row["state"] == "damaged" else None
@@ -111,6 +115,21 @@ def _read_all(reports: Path | str) -> tuple[list[dict[str, Any]], list[tuple[str
             bad.append((relative(folder), reason))
             warnings.warn(f"a run is left out. {reason}", stacklevel=3)
     return rows, bad
+
+
+def _unpack(folder: Path) -> None:
+    """Predictions that were packed to be committed, as every reader has them.
+
+    What is wrong with them shows when the run's files are compared with its status.
+    """
+    for packed in folder.glob(f"{PACKED}{PACKING}"):
+        path = packed.with_suffix("")
+        if not path.exists():
+            with (
+                suppress(CannotWrite, OSError, EOFError, lzma.LZMAError),
+                atomic_write(path) as new,
+            ):
+                new.write_bytes(lzma.decompress(packed.read_bytes()))
 
 
 def _row(folder: Path) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from effnet.training.status import finished, read_status
 def entry(job: Job, folder: Path | None, message: str) -> dict[str, Any]:
     """A trial's entry in grid.json: name, group, trial_id, state, message.
 
-    A trial whose data or weights could not be had has no trial_id and the state "failed".
+    A trial whose data or weights could not be had has no trial_id and the state "failed", one that
+    was not begun the state "missing".
     """
     known = {"name": job.name, "group": job.group, "trial_id": folder.name if folder else None}
     if folder is None:
@@ -33,7 +34,7 @@ def entry(job: Job, folder: Path | None, message: str) -> dict[str, Any]:
         status = read_status(folder)
     except Damaged as error:
         return known | {"state": "damaged", "message": str(error)}
-    state = status.get("state", "failed")
+    state = status.get("state", "failed" if message else "missing")
     return known | {"state": state, "message": status.get("message") or message}
 
 

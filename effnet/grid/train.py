@@ -1,8 +1,9 @@
 """Train every trial of a profile, several at once, and say how long it will take.
 
 `python -m effnet.grid demo` trains what is missing; finished trials are reused, failed ones are
-left as they are unless they are asked for. It ends with `reports/<profile>/grid.json` (which runs
-belong to the profile, and how they ended) and `profile.json` (which data).
+left as they are unless they are asked for. It begins and ends with `reports/<profile>/grid.json`
+(which runs belong to the profile, and how they ended) and `profile.json` (which data): the page of
+a profile that is still being trained knows both.
 """
 
 import os
@@ -78,12 +79,11 @@ def train_grid(profile: Profile, jobs: int | None = None, retry: bool = False) -
         f"{min(jobs, len(todo))} at once"
     )
     grid.estimate("earlier runs")
+    grid.write(0)
     if min(jobs, len(todo)) > 1:
         workers.train(profile, jobs, began, retry)
     grid.train(wait=True)
-    entries = [outcome.entry(e.job, e.folder, e.message) for e in grid.entries]
-    outcome.write(profile, entries, grid.any_module(), time.perf_counter() - start if todo else 0)
-    return entries
+    return grid.write(time.perf_counter() - start if todo else 0)
 
 
 def default_jobs(profile: Profile) -> int:
@@ -131,9 +131,12 @@ class Grid:
             self.modules[key] = data
         return self.modules[key]
 
-    def any_module(self) -> CarsDataModule:
-        """The data of the first trial that has any."""
-        return next(iter(self.modules.values()))
+    def write(self, seconds: float) -> list[dict]:
+        """Write grid.json and profile.json as things stand; returns the entries."""
+        entries = [outcome.entry(e.job, e.folder, e.message) for e in self.entries]
+        data = next(iter(self.modules.values()))  # of the first trial that has any
+        outcome.write(self.profile, entries, data, seconds)
+        return entries
 
     def todo(self) -> list[Entry]:
         """The trials that are to be trained."""

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from effnet.files import digest
 from effnet.plots.groups import absent, group_colour, group_label, present
 from effnet.plots.style import (
     GREEN,
@@ -20,7 +21,7 @@ from effnet.plots.style import (
     plain,
     styled,
 )
-from effnet.runs import history
+from effnet.runs import PACKING, history
 
 STATES = {
     "finished": GREEN,
@@ -120,19 +121,18 @@ def run_table_figure(table: pd.DataFrame, source: str, count: int = 20) -> Figur
 
 
 def artifacts(run: pd.Series | None) -> pd.DataFrame:
-    """The files of a run's folder: `name`, `size` in bytes, `modified` (UTC), `what` it holds.
+    """The files of a run's folder: `name`, `size` in bytes, `sha256`, `what` it holds.
 
-    Empty without a run.
+    Empty without a run. Its page and packed copies are none of its own files.
     """
     rows = []
     folder = Path("." if run is None else run["path"])
     found = [] if run is None else sorted(folder.rglob("*"))
     for file in (p for p in found if p.is_file() and p.name[0] != "."):
         name = file.relative_to(folder).as_posix()
-        stat = file.stat()
-        modified = pd.Timestamp(stat.st_mtime, unit="s").round("s")
-        rows.append((name, stat.st_size, modified, FILES.get(name, "")))
-    return pd.DataFrame(rows, columns=["name", "size", "modified", "what"])
+        if name != "index.html" and file.suffix != PACKING:
+            rows.append((name, file.stat().st_size, digest(file), FILES.get(name, "")))
+    return pd.DataFrame(rows, columns=["name", "size", "sha256", "what"])
 
 
 @styled
@@ -143,7 +143,7 @@ def artifacts_figure(files: pd.DataFrame, run: pd.Series | None, source: str) ->
     columns = {
         "name": (0.0, "left", files["name"].map(lambda name: plain(name, 36))),
         "size": (0.36, "right", files["size"].map(size_text)),
-        "modified (UTC)": (0.4, "left", files["modified"].dt.strftime("%Y-%m-%d %H:%M")),
+        "SHA-256": (0.4, "left", files["sha256"].str[:12] + " ..."),
         "what": (0.57, "left", files["what"]),
     }
     figure, ax = new_figure(height=1.2 + 0.3 * len(files))

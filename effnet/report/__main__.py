@@ -1,9 +1,14 @@
-"""`python -m effnet.report reports/demo` rebuilds a profile's page without training."""
+"""`python -m effnet.report reports/demo` rebuilds a profile's page without training.
+
+In a clone, where the records of finished runs are but no executed notebooks, it draws what is made
+of runs first (`effnet.report.evidence`).
+"""
 
 import argparse
 
 from effnet.errors import command_line
 from effnet.paths import relative
+from effnet.report.evidence import redraw
 from effnet.report.failures import find_failures, say
 from effnet.report.page import build_report
 from effnet.trial import resolve
@@ -24,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         failures = find_failures(reports)
         say(failures, reports)
         return int(not failures.complete)
+    redraw(reports)
     page = build_report(reports)
     print(f"wrote {relative(page)}, report.md and claims.csv beside it")
     return 0

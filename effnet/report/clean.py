@@ -16,6 +16,7 @@ from effnet.files import WRITING, Damaged, read_sealed
 from effnet.grid.profiles import Profile
 from effnet.paths import DATA, REPORTS, relative
 from effnet.plots.dashboard import size_text
+from effnet.runs import PACKING
 from effnet.training.identity import code_hash
 from effnet.training.record import run_lock
 
@@ -50,7 +51,7 @@ def clean_runs(profile: str) -> int:
 
     That is: runs of other training code than now, the state for going on (last.ckpt) of finished
     runs, and what killed writers left. Runs of overridden parameters stay. Runs that are being
-    trained, and what is no run of the kit, are left alone.
+    trained, what is kept packed, and what is no run of the kit are left alone.
     """
     folder = _folder(profile) / "runs"
     if folder.is_symlink():
@@ -71,8 +72,8 @@ def clean_runs(profile: str) -> int:
 
 def _stale(run: Path) -> Iterator[tuple[Path, str]]:
     """What of a run's folder is of no use, with the reason."""
-    if not (run / "trial.json").exists():
-        return  # not the kit's
+    if not (run / "trial.json").exists() or any(run.glob(f"*{PACKING}")):
+        return  # not the kit's, or kept on purpose
     try:
         if read_sealed(run / "trial.json").get("code_hash") != code_hash():
             yield run, "of other training code"

@@ -1,37 +1,41 @@
-"""The small files of finished runs, to commit: what a long training leaves when its machine goes.
+"""The small files of a finished profile, to commit: what stays when the machine goes.
 
-`python -m effnet.report.evidence keep FROM TO` copies them between two folders of reports, without
-weights and with the predictions packed; `restore FOLDER` unpacks them there, after which the runs
-are finished to every reader, and to a grid that goes on with the others.
+`python -m effnet.report.evidence keep FROM TO` copies them between two folders of reports: records
+of runs with their predictions packed, figures, tables, verdicts and pages; no weights, no
+photographs. In a clone, `make report PROFILE=<name>` draws everything of runs again from them.
 """
 
 import argparse
-import gzip
+import lzma
 import shutil
 from pathlib import Path
 
 from effnet.errors import command_line
-from effnet.files import atomic_write, read_sealed, write_sealed
-from effnet.paths import relative
-from effnet.runs import load_runs
+from effnet.files import atomic_write, digest, read_sealed, write_json, write_sealed
+from effnet.paths import REPORTS, relative
+from effnet.report.output import compact
+from effnet.report.records import NOTEBOOKS, from_records
+from effnet.report.runner import find_notebook, run_notebook
+from effnet.runs import PACKED, PACKING, load_runs
 from effnet.training.status import OUTPUTS, sealed
 
-OF_PROFILE = ("grid.json", "profile.json")
+OF_PROFILE = ("grid.json", "profile.json", "claims.csv", "report.md", "summary.md")
 WHOLE = ("trial.json", "status.json", "metrics.csv", "summary.json")
-PACKED = "predictions_*.csv"
 assert {*WHOLE, PACKED} >= {*OUTPUTS} - {"best.ckpt"}
 
 
 def keep(source: Path, target: Path) -> list[Path]:
-    """Copy what is small of a profile's finished runs; returns the folders written.
+    """Copy what is small of a profile's finished runs and of what was made of them.
 
     Runs that list weights among their files are left out: without them they would count as
-    damaged (`keep_weights: false` in a group of the profile says that none are kept).
+    damaged (`keep_weights: false` in a group of the profile says that none are kept). Figures
+    that show photographs are left out, others become PNG of at most 60 kB. Returns the folders
+    of runs written.
     """
-    written = []
     for name in OF_PROFILE:
         if (source / name).exists():
             _copy(source / name, target / name)
+    written = []
     for run in load_runs(source, states=("finished",)).to_dict("records"):
         folder, kept = Path(run["path"]), target / "runs" / run["trial_id"]
         if (folder / "best.ckpt").exists():
@@ -40,24 +44,41 @@ def keep(source: Path, target: Path) -> list[Path]:
             _copy(folder / name, kept / name)
         _without_places(kept)
         for path in sorted(folder.glob(PACKED)):
-            packed = kept / f"{path.name}.gz"
-            with atomic_write(packed) as temporary:
-                # No time in it: the same predictions give the same bytes.
-                temporary.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+            with atomic_write(kept / f"{path.name}{PACKING}") as temporary:
+                temporary.write_bytes(lzma.compress(path.read_bytes(), preset=9))
         written.append(kept)
+    for record in sorted(source.glob("figures/*.json")) + sorted(source.glob("tables/*.json")):
+        _keep_item(record, target / record.parent.name)
     return written
 
 
-def restore(reports: Path) -> list[Path]:
-    """Unpack the predictions of kept runs where they are missing; returns the files written."""
-    written = []
-    for packed in sorted(reports.glob(f"runs/*/{PACKED}.gz")):
-        path = packed.with_suffix("")
-        if not path.exists():
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(gzip.decompress(packed.read_bytes()))
-            written.append(path)
-    return written
+def _keep_item(record: Path, folder: Path) -> None:
+    """A figure as a small PNG, or a table, with its record."""
+    about = read_sealed(record)
+    if about.get("photographs", True):  # older records do not say
+        return
+    for path in (record.with_suffix(".png"), record.with_suffix(".csv")):
+        if path.exists():
+            with atomic_write(folder / path.name) as temporary:
+                content = path.read_bytes()
+                temporary.write_bytes(compact(content) if path.suffix == ".png" else content)
+            about.setdefault("files", {})[path.name] = digest(folder / path.name)
+    write_json(folder / record.name, about)
+
+
+def redraw(reports: Path) -> None:
+    """Run the notebooks of runs on what a clone has of a profile: records, and no images.
+
+    Nothing is done where they have been executed, or where the profile's folder is not the kit's.
+    """
+    if reports.resolve() != (REPORTS / reports.name).resolve():
+        return
+    if not any(reports.glob(f"runs/*/*{PACKING}")):
+        return
+    for number in NOTEBOOKS:
+        if not (reports / "notebooks" / find_notebook(number).name).exists():
+            with from_records():
+                run_notebook(number, reports.name)
 
 
 def _without_places(kept: Path) -> None:
@@ -79,17 +100,12 @@ def _copy(source: Path, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m effnet.report.evidence", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    kept = commands.add_parser("keep")
+    kept = parser.add_subparsers(dest="command", required=True).add_parser("keep")
     kept.add_argument("source", type=Path)
     kept.add_argument("target", type=Path)
-    commands.add_parser("restore").add_argument("reports", type=Path)
     options = parser.parse_args()
-    if options.command == "keep":
-        folders = keep(options.source, options.target)
-        print(f"{len(folders)} runs kept in {relative(options.target)}")
-    else:
-        print(f"{len(restore(options.reports))} files unpacked in {relative(options.reports)}")
+    folders = keep(options.source, options.target)
+    print(f"{len(folders)} runs kept in {relative(options.target)}")
 
 
 if __name__ == "__main__":

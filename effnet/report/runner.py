@@ -133,7 +133,8 @@ def _check_data(session: Session) -> None:
     from effnet.datasets.layouts import read_annotations
     from effnet.demo.folder import DRAWN
 
-    if session.trial.path() not in DRAWN:  # those are drawn on demand
+    # Records stand for images, and drawn images are made on demand.
+    if not session.recorded and session.trial.path() not in DRAWN:
         read_annotations(session.trial.path())
 
 

@@ -1,30 +1,28 @@
 """What a numbered notebook needs around its story: parameters, runs, saved figures, claims."""
 
+import os
 import time
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import PIL.Image
 from matplotlib.figure import Figure
 
-from effnet.errors import EffnetError, plain_warnings
-from effnet.files import atomic_write, digest, write_json
 from effnet.grid.profiles import Profile
 from effnet.paths import relative
+from effnet.report.output import setup_display, write_figure, write_record
 from effnet.report.parameters import OWN_PARAMETERS, assigned_names, check_names, label
+from effnet.report.records import ASKED_FOR, NOTEBOOKS, Records
 from effnet.runs import grid_runs, load_runs
 from effnet.spreadsheet import write_csv
 from effnet.training import identity
 from effnet.trial import check_tracker
+from effnet.verdicts.profile import is_part, is_real, read_profile
 
-# Of the PNG, and of what a notebook shows it at.
-DPI, SCREEN_DPI = 160, 100
-# Lightning takes seconds to import, and the runner opens a session only to check its parameters.
-if TYPE_CHECKING:
-    from effnet.data import CarsDataModule
+SCREEN_DPI = 100  # at which a notebook shows a figure
 
 
 class Session:
@@ -35,6 +33,7 @@ class Session:
         trial: the notebook's own trial: the first of its group, with the parameters that were set.
         reports: where figures and tables go; a folder of its own when a parameter was overridden,
             so that the profile's results stay what the profile says.
+        recorded: whether the images are not at hand, and what runs recorded stands for them.
     """
 
     def __init__(
@@ -54,6 +53,7 @@ class Session:
         self.reports = self.profile.reports
         if overrides:
             self.reports /= f"custom/{label(overrides)}"
+        self.recorded = notebook[:2] in NOTEBOOKS and not overrides and self._only_records()
         self.started = time.perf_counter()
         self._own_run: Path | None = None
 
@@ -72,12 +72,16 @@ class Session:
             for name in sorted(declared - OWN_PARAMETERS)
             if namespace.get(name) is not None
         }
-        _setup_display()
+        setup_display()
         session = cls(
             namespace["profile"], notebook, group, overrides, namespace.get("tracker") or "none"
         )
         print(session)
         return session
+
+    def _only_records(self) -> bool:
+        absent = not self.profile.demo and not self.trial.path().exists()
+        return (absent or ASKED_FOR in os.environ) and len(grid_runs(self.profile.reports)) > 0
 
     def __str__(self) -> str:
         trained = grid_runs(self.profile.reports)
@@ -85,7 +89,11 @@ class Session:
         if self.overrides:
             changed = ", ".join(f"{k}={v}" for k, v in self.overrides.items())
             text += f"\noverridden: {changed}; figures go to {relative(self.reports)}"
-        if len(trained) < len(self.profile.jobs):
+        if self.recorded:
+            text += (
+                f"\ndrawn from the records of {len(trained)} finished runs; no photograph is read"
+            )
+        elif len(trained) < len(self.profile.jobs):
             text += (
                 f"\n{len(trained)} of the profile's {len(self.profile.jobs)} runs are trained; "
                 f"`make reproduce PROFILE={self.profile.name}` trains the others"
@@ -93,10 +101,16 @@ class Session:
         return text
 
     @cached_property
-    def data(self) -> "CarsDataModule":
-        """The trial's data, set up (the demo's are drawn first where they are missing)."""
+    def data(self) -> Any:
+        """The trial's CarsDataModule, set up (the demo's are drawn first where they are missing).
+
+        Records stand for it where the session is drawn from them.
+        """
         from effnet.demo.inputs import data_module
 
+        if self.recorded:
+            about = read_profile(self.profile.reports)
+            return Records(grid_runs(self.profile.reports), is_real(about) or is_part(about))
         data = data_module(self.trial)
         data.setup()
         return data
@@ -116,6 +130,8 @@ class Session:
         """
         from effnet.train import identify, run
 
+        if self.recorded:
+            return self.data.run(self.group, self._job_name())
         if not self.overrides:
             trial_id = identify(self.trial, self.data, self.checkpoint)
             known = load_runs(self.profile.reports, states=("failed",))
@@ -153,25 +169,25 @@ class Session:
         return next((job.name for job in self.profile.jobs if job.trial == self.trial), None)
 
     def save(
-        self, fig: Figure, name: str, caption: str, runs: pd.DataFrame | pd.Series | None = None
+        self,
+        fig: Figure,
+        name: str,
+        caption: str,
+        runs: pd.DataFrame | pd.Series | None = None,
+        photographs: bool = False,
     ) -> None:
         """Write a figure as PNG and SVG with its provenance, and show it with its caption.
 
-        `runs` are the runs it was drawn from (rows of `session.runs`).
+        `runs` are the runs it was drawn from (rows of `session.runs`); `photographs` says that it
+        shows the profile's images, which may not be ours to pass on.
         """
         from IPython.display import Image, Markdown, display
 
-        paths = [self.reports / "figures" / f"{name}{suffix}" for suffix in (".png", ".svg")]
-        for path in paths:
-            options: dict[str, Any] = {"dpi": DPI} if path.suffix == ".png" else {}
-            with atomic_write(path) as temporary:
-                # No date and fixed ids: the same figure gives the same bytes.
-                metadata = {"Date": None} if path.suffix == ".svg" else None
-                fig.savefig(temporary, bbox_inches="tight", metadata=metadata, **options)
-        self._record(paths, name, caption, runs)
+        paths = write_figure(fig, self.reports / "figures", name, small=self.recorded)
+        self._record(paths, name, caption, runs, photographs and not self.recorded)
         # The file itself, not another drawing of it: a third of the time of a figure.
         with PIL.Image.open(paths[0]) as picture:
-            width = round(picture.width * SCREEN_DPI / DPI)
+            width = round(picture.width * SCREEN_DPI / picture.info["dpi"][0])
         display(Image(filename=str(paths[0]), width=width))
         display(Markdown(f"**{name}.** {caption}"))
 
@@ -200,13 +216,18 @@ class Session:
         display(closing_table(self.profile.reports, self.notebook))
 
     def _record(
-        self, paths: list[Path], name: str, caption: str, runs: pd.DataFrame | pd.Series | None
+        self,
+        paths: list[Path],
+        name: str,
+        caption: str,
+        runs: pd.DataFrame | pd.Series | None,
+        photographs: bool = False,
     ) -> None:
         """The JSON beside a figure or table: what made it."""
         ids = None if runs is None else pd.DataFrame(runs.to_frame().T if runs.ndim == 1 else runs)
         environment = identity.environment()
-        write_json(
-            paths[0].with_suffix(".json"),
+        write_record(
+            paths,
             {
                 "id": name,
                 "caption": caption,
@@ -214,11 +235,11 @@ class Session:
                 "cell": name,
                 "profile": self.profile.name,
                 "demo": self.profile.demo,
-                # So that the page can tell what is cut, changed, or of another execution.
-                "files": {path.name: digest(path) for path in paths},
+                "photographs": photographs and not self.profile.demo,
                 "runs": [] if ids is None else sorted(ids["trial_id"]),
                 "data_hash": self.data.data_hash,
-                "code_hash": identity.code_hash(),
+                # Records are of the code that trained them.
+                "code_hash": self.data.code_hash if self.recorded else identity.code_hash(),
                 "version": environment["effnet"],
                 "commit": environment["commit"],
                 "seed": self.trial.seed,
@@ -226,25 +247,5 @@ class Session:
                 "seconds": round(time.perf_counter() - self.started, 1),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             },
+            keep_equal=self.recorded,
         )
-
-
-def _setup_display() -> None:
-    """Crisp inline figures, whole tables, and errors for people without a traceback."""
-    from IPython import get_ipython
-
-    plain_warnings()
-    pd.set_option("display.max_rows", 250, "display.max_columns", 50, "display.max_colwidth", 120)
-    pd.set_option("display.html.use_mathjax", False)  # a name with dollars is no formula
-    shell = get_ipython()
-    if shell is None:
-        return
-    from matplotlib_inline.backend_inline import set_matplotlib_formats
-
-    set_matplotlib_formats("retina")
-
-    def plain(shell: Any, kind: type, error: Exception, traceback: Any, tb_offset: int = 0) -> None:
-        # Still an error to whoever runs the notebook, but one line instead of a traceback.
-        shell._showtraceback(kind, error, [f"{kind.__name__}: {error}"])
-
-    shell.set_custom_exc((EffnetError,), plain)

@@ -1,0 +1,86 @@
+"""Figures and tables as files, each with a JSON beside it that says what made it; how they show."""
+
+import io
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import PIL.Image
+from matplotlib.figure import Figure
+
+from effnet.errors import EffnetError, plain_warnings
+from effnet.files import Damaged, atomic_write, digest, read_sealed, write_json
+
+DPI = 160  # of the PNG
+SMALL = 60_000  # bytes of a PNG that is committed
+OF_THE_MOMENT = {"version", "commit", "device", "seconds", "created"}  # of a record
+
+
+def write_figure(fig: Figure, folder: Path, name: str, small: bool = False) -> list[Path]:
+    """`<name>.png` and `<name>.svg` in a folder; `small` cuts the PNG down as `compact` does."""
+    paths = [folder / f"{name}{suffix}" for suffix in (".png", ".svg")]
+    for path in paths:
+        options: dict[str, Any] = {"dpi": DPI} if path.suffix == ".png" else {}
+        # No date and fixed ids: the same figure gives the same bytes.
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        with atomic_write(path) as temporary:
+            with mpl.rc_context({"svg.hashsalt": name}):
+                fig.savefig(temporary, bbox_inches="tight", metadata=metadata, **options)
+            if small and path.suffix == ".png":
+                temporary.write_bytes(compact(temporary.read_bytes()))
+    return paths
+
+
+def compact(png: bytes) -> bytes:
+    """A chart's PNG with few colours, and smaller where that is not enough for 60 kB."""
+    with PIL.Image.open(io.BytesIO(png)) as picture:
+        whole = picture.convert("RGB")
+    for scale in (1.0, 0.75, 0.6, 0.5, 0.4):
+        size = round(whole.width * scale), round(whole.height * scale)
+        scaled = whole.resize(size, PIL.Image.Resampling.LANCZOS) if scale < 1 else whole
+        for colours in (128, 48):
+            out = io.BytesIO()
+            few = scaled.quantize(colours, dither=PIL.Image.Dither.NONE)
+            few.save(out, "PNG", optimize=True, dpi=(DPI * scale, DPI * scale))
+            if out.tell() <= SMALL:
+                return out.getvalue()
+    return out.getvalue()
+
+
+def write_record(paths: list[Path], values: dict[str, Any], keep_equal: bool = False) -> None:
+    """The JSON beside the files of a figure or table.
+
+    With `keep_equal` a record of these very files and runs stays as it is, with its time.
+    """
+    path = paths[0].with_suffix(".json")
+    # So that the page can tell what is cut, changed, or of another execution.
+    record = values | {"files": {file.name: digest(file) for file in paths}}
+    if keep_equal:
+        with suppress(Damaged):
+            before = read_sealed(path)
+            if all(before.get(name) == record[name] for name in record.keys() - OF_THE_MOMENT):
+                return
+    write_json(path, record)
+
+
+def setup_display() -> None:
+    """Crisp inline figures, whole tables, and errors for people without a traceback."""
+    from IPython import get_ipython
+
+    plain_warnings()
+    pd.set_option("display.max_rows", 250, "display.max_columns", 50, "display.max_colwidth", 120)
+    pd.set_option("display.html.use_mathjax", False)  # a name with dollars is no formula
+    shell = get_ipython()
+    if shell is None:
+        return
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    set_matplotlib_formats("retina")
+
+    def plain(shell: Any, kind: type, error: Exception, traceback: Any, tb_offset: int = 0) -> None:
+        # Still an error to whoever runs the notebook, but one line instead of a traceback.
+        shell._showtraceback(kind, error, [f"{kind.__name__}: {error}"])
+
+    shell.set_custom_exc((EffnetError,), plain)
