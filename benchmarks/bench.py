@@ -50,6 +50,7 @@ COMPILED = {
     f"{model}, compiled": {"model": model, "loader": "ours", **KIT, "compile": True}
     for model in ("timm", "torchvision", "ours")
 }
+LITE = {name: CONTENDERS[name] | {"scale": "lite0"} for name in ("timm, our loader", "ours")}
 ON_GPU = {
     "timm, compiled, bf16": {"model": "timm", "loader": "ours", **FAST},
     "torchvision, compiled, bf16": {"model": "torchvision", "loader": "ours", **FAST},
@@ -149,6 +150,14 @@ def photographs(repeats: int) -> dict[str, Any]:
     return {"rows": rows, "side": wholes.PHOTOGRAPH}
 
 
+def lite(repeats: int) -> dict[str, Any]:
+    """The step of lite0, ours beside timm's, and how far their logits are apart."""
+    import peers
+
+    rows = [row for size in EPOCHS for row in contend(LITE, ["step"], size, 32, repeats)]
+    return {"rows": rows, "logits": peers.logits_apart(max(EPOCHS))}
+
+
 def ratios(rows: list[dict[str, Any]], size: int) -> dict[str, float]:
     """Ours over the thesis's way, images per second."""
     by = {row["name"]: row for row in rows if row["batch"] == 32 and row["size"] == size}
@@ -211,6 +220,7 @@ def parts(repeats: int) -> dict[str, Any]:
     return {
         **{f"contest_{size}": partial(contest, size, repeats) for size in EPOCHS},
         "photographs": lambda: photographs(repeats),
+        "lite": lambda: lite(repeats),
         "together": lambda: together(repeats),
         "startup": lambda: wholes.startup(workload(), repeats),
         "notebook": lambda: wholes.notebook_overhead(repeats),
@@ -224,6 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", help="which (default: all)")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--note", default="", help="stands beside the figures: what else ran")
     arguments = parser.parse_args()
     known = parts(arguments.repeats)
     if unknown := set(arguments.parts) - set(known):
@@ -241,6 +252,7 @@ def main() -> None:
         results[part]["data"] = (
             "Stanford Cars sample" if os.environ.get("STANFORD_CARS") else "demo"
         )
+        results[part]["note"] = arguments.note
         results[part]["measured"] = datetime.now(UTC).isoformat(timespec="seconds")
         if part.startswith("contest_"):
             results |= ratios(results[part]["rows"], int(part.removeprefix("contest_")))

@@ -59,7 +59,8 @@ class Contender:
         if eager and self.ours:
             self.data.together = together(self.batch, self.size)
         self.layout = torch.channels_last if settings["channels_last"] else torch.contiguous_format
-        self.model = network(settings["model"]).to(self.device, memory_format=self.layout)
+        self.model = network(settings["model"], settings.get("scale", "b0"))
+        self.model.to(self.device, memory_format=self.layout)
         self.augment = Augment(MEAN, STD, settings["channels_last"]).to(self.device)
         self.loss = LabelSmoothingCrossEntropy(0.1)
         options = {"fused": True} if settings["fused"] else {}

@@ -1,4 +1,4 @@
-"""What the kit is measured against: the thesis's data path, and B0 by four libraries."""
+"""What the kit is measured against: the thesis's data path, B0 by four libraries, lite0 by two."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,9 @@ from torchvision import transforms
 import effnet
 from effnet.augment import NORMALIZATIONS
 from effnet.data import CarsDataModule
+from effnet.training.fold import folded
+from effnet.weights.formats import our_names
+from effnet.weights.load import load_weights
 
 CLASSES = 196
 MEAN, STD = NORMALIZATIONS["thesis", 3]
@@ -54,10 +57,14 @@ def thesis_loader(data: CarsDataModule, split: str, workers: int, batch: int) ->
     return DataLoader(images, batch, shuffle=split == "train", num_workers=workers, **keep)
 
 
-def network(name: str) -> nn.Module:
-    """B0 with the thesis's dropout and drop connect, by the kit or by one of its peers."""
+def network(name: str, scale: str = "b0") -> nn.Module:
+    """B0 with the thesis's dropout and drop connect, by the kit or by one of its peers.
+
+    `scale`: "lite0" and its like are timm's and ours only, both with TensorFlow's padding.
+    """
+    padding = "symmetric" if scale == "b0" else "same"
     if name == "ours":
-        return effnet.build_model("b0", num_classes=CLASSES, padding="symmetric")
+        return effnet.build_model(scale, num_classes=CLASSES, padding=padding)
     if name == "efficientnet_pytorch":
         from efficientnet_pytorch import EfficientNet
 
@@ -66,7 +73,30 @@ def network(name: str) -> nn.Module:
         import timm
 
         rates = {"drop_rate": 0.2, "drop_path_rate": 0.2}
-        return timm.create_model("efficientnet_b0", num_classes=CLASSES, **rates)
+        theirs = "efficientnet_b0" if scale == "b0" else f"tf_efficientnet_{scale}"
+        return timm.create_model(theirs, num_classes=CLASSES, **rates)
     from torchvision.models import efficientnet_b0
 
     return efficientnet_b0(num_classes=CLASSES)
+
+
+@torch.no_grad()
+def logits_apart(size: int, images: int = 32) -> dict[str, float]:
+    """How far our lite0's logits are from timm's with the same published ImageNet weights.
+
+    On noise, the largest difference: of both as they are written (`plain`), and of ours as trials
+    evaluate it, channels last and batch norms folded (`evaluated`). `largest`: the largest logit.
+    """
+    import timm
+
+    ours, theirs = effnet.build_model("lite0"), timm.create_model("tf_efficientnet_lite0")
+    load_weights(ours, "lite0", classifier="load")
+    weights, (_, names) = ours.state_dict(), our_names(list(theirs.state_dict()))
+    theirs.load_state_dict({name: weights[names[name]] for name in theirs.state_dict()})
+    noise = torch.randn(images, 3, size, size, generator=torch.Generator().manual_seed(0))
+    expected, plain = theirs.eval()(noise), ours.eval()(noise)
+    evaluated = folded(ours.to(memory_format=torch.channels_last))(
+        noise.to(memory_format=torch.channels_last)
+    )
+    gaps = {"plain": plain - expected, "evaluated": evaluated - expected, "largest": expected}
+    return {"size": size} | {name: gap.abs().max().item() for name, gap in gaps.items()}

@@ -1,5 +1,6 @@
 """The results of `make bench` as Markdown."""
 
+import statistics
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -93,6 +94,25 @@ def _photographs(results: dict[str, Any]) -> Iterable[str]:
         yield from _batch(f"{size} px, batch 32", [r for r in part["rows"] if r["size"] == size])
 
 
+def _lite(results: dict[str, Any]) -> Iterable[str]:
+    part, logits = results["lite"], results["lite"]["logits"]
+    yield "## EfficientNet-Lite0 beside timm's"
+    yield _head(part)
+    yield (
+        f"With the same published weights the logits (up to {logits['largest']:.1f}, on noise of "
+        f"{logits['size']} px) differ by at most {logits['plain']:.1g}, as trials evaluate them by "
+        f"{logits['evaluated']:.1g}. The step alone, batch 32, images per second, medians of "
+        f"{_repeats(part['rows'])}:"
+    )
+    lines = []
+    for theirs, ours in zip(part["rows"][::2], part["rows"][1::2], strict=True):
+        pairs = zip(ours["values"], theirs["values"], strict=True)
+        times = sorted(mine["step"] / other["step"] for mine, other in pairs)
+        ratio = f"{statistics.median(times):.2f} ({times[0]:.2f} to {times[-1]:.2f})"
+        lines.append([f"{ours['size']} px", _rate(theirs["step"]), _rate(ours["step"]), ratio])
+    yield _markdown(["", "timm", "ours", "ours over timm, side by side"], lines)
+
+
 def _together(results: dict[str, Any]) -> Iterable[str]:
     rows = results["together"]["rows"]
     yield "## Several trials at once"
@@ -141,6 +161,7 @@ TABLES = {
     "contest_224": partial(_contest, "contest_224"),
     "projected": _projected,
     "photographs": _photographs,
+    "lite": _lite,
     "together": _together,
     "startup": _wholes,
     "notebook": _notebook,
@@ -155,6 +176,7 @@ def _head(part: dict[str, Any]) -> str:
     return (
         f"{e['device']}, {e['cores']} cores, torch {e['torch']}, Python {e['python']}, commit "
         f"{e['commit']}, {part['measured']}, images of the {part['data']}."
+        + (f" {part['note']}." if part.get("note") else "")
     )
 
 

@@ -119,8 +119,8 @@ def train_once(model, images, labels):
 
 @pytest.mark.parametrize(
     "package, name",
-    [("efficientnet_pytorch", "b0"), ("timm", "b0"), ("torchvision", "b0"), ("timm", "lite0")]
-    + [("timm", "lite1")],
+    [("efficientnet_pytorch", "b0"), ("timm", "b0"), ("torchvision", "b0")]
+    + [("timm", name) for name in LITE],
 )
 @pytest.mark.parametrize("size", [(64, 64), (75, 50)])
 def test_gradients_and_running_statistics_of_a_training_step(package, name, size):

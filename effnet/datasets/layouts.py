@@ -6,6 +6,7 @@ class names) and add a row to LAYOUTS.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,8 @@ def _open(text: str, work_dir: Path) -> Dataset:
         name, _, folder = text.removeprefix(TORCHVISION).partition("@")
         source = Path(folder).expanduser() if folder else DATA / "torchvision"
         target = work_dir / f"torchvision-{name}-{folder_key([source] if folder else [])}"
-        return _read(shards.export_torchvision(name, source, target), text)
+        read = partial(_read, asked=text)
+        return read(shards.export_torchvision(name, source, target, read))
     root = Path(text).expanduser()
     if root.is_file() and root.suffix.lower() == ".csv":
         return _checked(root.parent, *folders.read_csv(root), "a CSV of images")
@@ -181,7 +183,8 @@ def _read(root: Path, asked: str, work_dir: Path | None = None) -> Dataset:
     for base in bases:
         if work_dir and (found := shards.find_shards(base)):
             target = work_dir / _key_name(root, found)
-            return _read(shards.export_parquet(found, target), asked)
+            read = partial(_read, asked=asked)
+            return read(shards.export_parquet(found, target, read))
         if work_dir and (found := find_archives(base)):
             loose = [path for path in sorted(base.iterdir()) if path.suffix in (".mat", ".csv")]
             loose = [path for path in loose if path.is_file()]

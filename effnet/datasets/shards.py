@@ -8,7 +8,7 @@ import inspect
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +36,39 @@ def shard_split(path: Path) -> str | None:
     )
 
 
-def export_parquet(shards: list[Path], target: Path) -> Path:
-    """Write the images of parquet shards to `target`, once; returns it.
+def export_parquet(shards: list[Path], target: Path, read: Callable[[Path], object]) -> Path:
+    """Write the images of parquet shards to `target`, once, unless `read` refuses it; returns it.
 
     Needs pyarrow. A shard has an image column (Hugging Face's struct of `bytes` and `path`) and a
     label column, whose class names stand in the file's metadata, or which holds names itself.
     Raises EffnetError on anything else, with nothing left behind.
     """
-    return make_folder(target, lambda folder: _write(shards[0].parent, _parquet(shards), folder))
+    return _export(shards[0].parent, _parquet(shards), target, read)
 
 
-def export_torchvision(name: str, root: Path, target: Path) -> Path:
+def export_torchvision(name: str, root: Path, target: Path, read: Callable[[Path], object]) -> Path:
     """Write the images of `torchvision.datasets.<name>` below `root` to `target` as PNG, once.
 
-    Nothing is downloaded. Raises EffnetError where the class or its files do not exist.
+    Nothing is downloaded. Raises EffnetError where the class or its files do not exist, or where
+    `read` refuses the folder.
     """
-    items = _torchvision(name, root)
-    return make_folder(target, lambda folder: _write(Path(f"torchvision:{name}"), items, folder))
+    return _export(Path(f"torchvision:{name}"), _torchvision(name, root), target, read)
+
+
+def _export(
+    where: Path, items: Iterator[Item], target: Path, read: Callable[[Path], object]
+) -> Path:
+    """Write `items` to `target`, once; a folder that cannot be read is not put in place."""
+
+    def write(folder: Path) -> None:
+        _write(where, items, folder)
+        try:
+            read(folder)
+        except EffnetError as error:  # of a folder that is gone when this is read
+            reason = str(error).removeprefix(str(folder)).removeprefix("/annotations.csv")
+            raise EffnetError(f"{where}: {reason.removeprefix(': ')}") from None
+
+    return make_folder(target, write)
 
 
 def _write(where: Path, items: Iterator[Item], folder: Path) -> None:

@@ -32,6 +32,33 @@ def test_parquet_reports_what_it_lacks(tmp_path):
     assert list((tmp_path / "work").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "names, reason",
+    [
+        (["Volvo\x01", *make.NAMES[1:]], "holds control characters"),
+        ([" ", *make.NAMES[1:]], "has no label"),
+        (None, "has one class only (0)"),
+    ],
+)
+def test_what_the_reader_refuses_is_not_put_in_place(names, reason, tmp_path):
+    """As a flipped bit in the metadata makes them; None: all images are of one class."""
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    make.parquet_layout(tmp_path / "a")
+    for shard in (tmp_path / "a" / "data").iterdir():
+        table = pq.read_table(shard).replace_schema_metadata(None)
+        if names:
+            features = {"info": {"features": {"label": {"names": names}}}}
+            table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+        else:
+            table = table.set_column(1, "label", pa.array([0] * len(table)))
+        pq.write_table(table, shard)
+    said = message(tmp_path / "a", tmp_path / "work")
+    assert said.startswith(f"{tmp_path / 'a' / 'data'}: ") and reason in said
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def test_parquet_labels_as_text_and_ids_with_gaps(tmp_path):
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq
