@@ -101,9 +101,16 @@ def pixel_sums(root: Path, annotations: pd.DataFrame) -> pd.DataFrame:
     return normalisation.image_sums(root, train["path"].tolist())
 
 
-def normalisation_table(sums: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
-    """Mean and deviation of the images behind `sums`, both ways, beside the thesis's constants."""
+def normalisation_table(
+    sums: pd.DataFrame, claims: pd.DataFrame, whole: bool = False
+) -> pd.DataFrame:
+    """Mean and deviation of the images behind `sums`, both ways, beside the thesis's constants.
+
+    `whole`: these are the whole photographs beside a profile's cropped ones. The verdicts learn it
+    from the column `whole_photographs`: how many there are, or 0.
+    """
     statistics = normalisation.channel_statistics(sums)
-    return normalisation.normalisation_table(
+    table = normalisation.normalisation_table(
         statistics, normalisation.published_normalisation(claims)
     )
+    return table.assign(whole_photographs=len(sums) if whole else 0)

@@ -50,6 +50,7 @@ COLUMNS = ["id", "section", "claim", "expected", "got", "unit", "tolerance", "re
 COLUMNS += ["verdict", "found", "figure", "notebook", "kind", "basis", "exact", "checkable_from"]
 # What the table of notebook 01 must hold.
 NORMALISATION = ["mean_per_image", "std_per_image", "mean_pooled", "std_pooled"]
+NORMALISATION += ["whole_photographs"]
 # The fields in which a run must agree with the thesis to speak for or against it.
 AS_IN_THESIS: dict[str, Any] = {
     "model_name": "b0",
@@ -175,7 +176,7 @@ def _normalisation(reports: Path) -> pd.DataFrame | None:
     """The table of notebook 01; None where it is not there or damaged, which the page says."""
     try:
         table = pd.read_csv(reports / "tables" / "tab_normalisation.csv").set_index("channel")
-        numbers = table.loc[["red", "green", "blue", "rgb", "gray"], NORMALISATION]
+        numbers = table.loc[["red", "green", "blue", "rgb", "gray"], NORMALISATION].astype(float)
     except (OSError, ValueError, KeyError):
         return None
-    return None if numbers.isna().any(axis=None) else table.reset_index()
+    return None if numbers.isna().any(axis=None) else numbers.reset_index()

@@ -47,8 +47,9 @@ def findings(
     """Findings by claim id.
 
     `classifier` and `trial` are the thesis's printed script as the kit sets it up; `measured` is
-    notebook 01's normalisation table of the profile's training images, None where it was not run;
-    `real` says whether these are the whole of Stanford Cars.
+    notebook 01's normalisation table of the profile's training images, or of the whole photographs
+    beside them, None where it was not run; `real` says whether the profile's images are the whole
+    of Stanford Cars.
     """
     return {
         **_loss(expected, classifier.loss),
@@ -201,6 +202,10 @@ def _normalisation(
         missing = needs_real_data("Notebook 01 measures it; its table is not there")
         return dict.fromkeys([*NORMALISATION, "X09"], missing)
     table = measured.set_index("channel")
+    # Whole photographs beside cropped ones only show how near they come: `real` is not about them.
+    whole = int(table["whole_photographs"].max())
+    source = f"{whole:,} whole photographs" if whole else "Data at hand"
+    real = real and not whole
     value = {
         c: float(table.at[row, f"{kind}_per_image"]) for c, (row, kind) in NORMALISATION.items()
     }
@@ -212,13 +217,13 @@ def _normalisation(
         found[claim] = (
             close(value[claim], expected[claim], 0.001, "cut or rounded to three digits", text)
             if real
-            else needs_real_data(f"Data at hand: {value[claim]:.4f} ({text.lower()})")
+            else needs_real_data(f"{source}: {value[claim]:.4f} ({text.lower()})")
         )
     pair = [value["C037"], value["C042"]]
     note = "Red mean and blue deviation round up, the thesis cuts them"
     found["X09"] = (
         close(pair, expected["X09"], 0.0005, "half of the last digit", note, digits=5)
         if real
-        else needs_real_data(f"Data at hand: {pair[0]:.4f}; {pair[1]:.4f}")
+        else needs_real_data(f"{source}: {pair[0]:.4f}; {pair[1]:.4f}")
     )
     return found

@@ -55,6 +55,7 @@ MEASURED = {
     "std_pooled": [0.29, 0.29, 0.30, 0.29, 0.29],
     "mean_per_image": [0.47073, 0.46015, 0.45495, 0.46194, 0.4620],
     "std_per_image": [0.26660, 0.26577, 0.27054, 0.27018, 0.2650],
+    "whole_photographs": [0] * 5,
 }
 
 
@@ -275,6 +276,16 @@ def test_wrong_transforms_and_loss_turn_verdicts(monkeypatch):
     monkeypatch.setattr(loss.LabelSmoothingCrossEntropy, "forward", less_smooth)
     turned = {claim for claim, verdict in found().items() if verdict == DIFFERS}
     assert turned == {"C024", "C027", "C028", "C031", "C037", "X02", "X09"}
+
+
+def test_whole_photographs_beside_cropped_ones_decide_nothing():
+    trial, _ = settings.script_trial()
+    classifier = settings.script_classifier(trial, 196)
+    measured = pd.DataFrame(MEASURED).assign(whole_photographs=4874)
+    found = transforms.findings(EXPECTED, classifier, trial, measured, real=True)
+    about = [found[claim] for claim in (*transforms.NORMALISATION, "X09")]
+    assert {finding.verdict for finding in about} == {NEEDS_REAL_DATA}
+    assert all(finding.found.startswith("4,874 whole photographs: 0.") for finding in about)
 
 
 def test_another_order_of_transforms_turns_its_verdict(monkeypatch):
