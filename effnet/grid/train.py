@@ -9,6 +9,7 @@ a profile that is still being trained knows both.
 import os
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from effnet.demo.inputs import checkpoint_path, data_module
 from effnet.errors import EffnetError
 from effnet.files import Damaged, locked, make_folder
 from effnet.grid import outcome, workers
+from effnet.grid.probe import images_per_second
 from effnet.grid.profiles import Job, Profile
 from effnet.runs import load_runs
 from effnet.train import TrialInterrupted, identify, run
@@ -30,6 +32,8 @@ from effnet.training import identity
 from effnet.training.record import run_lock
 from effnet.training.status import finished, now, read_status
 from effnet.training.tracking import EpochLogger
+
+LONG = 300_000  # images to train on, all epochs of all trials: minutes on any machine
 
 
 class FirstEpoch(pl.Callback):
@@ -78,7 +82,10 @@ def train_grid(profile: Profile, jobs: int | None = None, retry: bool = False) -
         f"at most {sum(entry.job.trial.epochs for entry in todo)} epochs, "
         f"{min(jobs, len(todo))} at once"
     )
-    grid.estimate("earlier runs")
+    if grid.speed:
+        grid.estimate("earlier runs")
+    else:
+        grid.foresee(todo)
     grid.write(0)
     if min(jobs, len(todo)) > 1:
         workers.train(profile, jobs, began, retry)
@@ -181,7 +188,7 @@ class Grid:
 
     def _train(self, entry: Entry) -> None:
         job, data, size = entry.job, self.module(entry.job), _size(entry.job)
-        images = len(data.split_rows("train"))
+        images = self._images(job, "train")
 
         def first_epoch(seconds: float) -> None:
             if size not in self.speed:
@@ -201,6 +208,24 @@ class Grid:
         self.speed.update(_measured_speed(self.profile))
         self.estimate("the runs so far")
 
+    def foresee(self, entries: list[Entry]) -> None:
+        """Where no run has told the speed: try a few steps, if training may take long."""
+        images = (e.job.trial.epochs * self._images(e.job, "train") for e in entries)
+        if sum(images) < LONG:
+            return
+        for size, entry in {_size(entry.job): entry for entry in entries}.items():
+            job, data = entry.job, self.module(entry.job)
+            parts = [self._images(job, part) for part in ("train", "val")]
+            with suppress(EffnetError):  # training will say what is wrong with the trial
+                self.speed[size] = images_per_second(
+                    job.trial, data.num_classes, *parts, entry.checkpoint
+                )
+        self.estimate("a few steps of each network; the first epoch tells it better")
+        self.speed = {}
+
+    def _images(self, job: Job, part: str) -> int:
+        return len(self.module(job).split_rows(part))
+
     def estimate(self, source: str) -> None:
         """Print at most how long the rest takes, from the speeds measured on this device."""
         todo = [entry.job for entry in self.todo()]
@@ -208,9 +233,7 @@ class Grid:
             return
         slowest = min(self.speed.values())
         seconds = sum(
-            job.trial.epochs
-            * len(self.module(job).split_rows("train"))
-            / self.speed.get(_size(job), slowest)
+            job.trial.epochs * self._images(job, "train") / self.speed.get(_size(job), slowest)
             for job in todo
         )
         left = timedelta(seconds=round(seconds / min(self.jobs, len(todo))))

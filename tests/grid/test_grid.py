@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from filelock import FileLock
 from effnet import thesis
 from effnet.demo.folder import make_demo
 from effnet.grid import train, workers
+from effnet.grid.probe import images_per_second
 from effnet.grid.profiles import Job, Profile
 from effnet.training import identity
 from effnet.training.status import read_status
@@ -48,6 +50,27 @@ def test_a_worker_leaves_out_what_another_trains(profile, capsys):
     trials.train(wait=True)
     assert read_status(first)["state"] == "finished"
     assert "seed 1" not in capsys.readouterr().out.replace("1 to train", "")
+
+
+def test_a_long_grid_says_its_time_before_it_starts(profile, capsys, monkeypatch):
+    train.Grid(profile, 1, train.now()).foresee([])
+    assert "at most" not in capsys.readouterr().out  # a short one does not ask
+    grid = train.Grid(profile, 1, train.now())
+    monkeypatch.setattr(train, "LONG", 1)
+    monkeypatch.setattr(train, "images_per_second", lambda *_: 2.0)
+    grid.foresee(grid.todo())
+    images = sum(len(grid.module(job).split_rows("train")) for job in profile.jobs)
+    said = capsys.readouterr().out
+    assert f"2 to train: at most about 0:00:{images // 2:02d}" in said and "a few steps" in said
+    assert grid.speed == {}  # the first epoch tells it better
+
+
+def test_the_probe_of_a_slower_network_is_slower(profile):
+    trial = profile.jobs[0].trial
+    speeds = [
+        images_per_second(replace(trial, image_size=side), 4, 40, 20, None) for side in (32, 160)
+    ]
+    assert speeds[0] > speeds[1] > 0
 
 
 def test_workers_that_cannot_begin_are_not_started_again(tmp_path):
