@@ -15,14 +15,14 @@ FORWARD = 1 / 3
 
 
 def images_per_second(
-    trial: Trial, classes: int, train: int, val: int, weights: Path | None
+    trial: Trial, classes: int, parts: dict[str, int], weights: Path | None
 ) -> float:
     """Training images a second, validation's time included, as a run's summary counts them.
 
     Args:
         trial: whose network, size and batch are tried, on noise; nothing of it is kept.
         classes: outputs of the network.
-        train, val: images of an epoch.
+        parts: images of an epoch, "train" and "val".
         weights: the file of its pretrained weights.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -30,19 +30,19 @@ def images_per_second(
     torch.set_num_threads(trial.threads)
     try:
         model = make_model(trial, classes, weights).to(device).train()
-        images = torch.randn(trial.batch_size, trial.in_channels, trial.side, trial.side)
+        noise = torch.randn(trial.batch_size, trial.in_channels, trial.side, trial.side)
         if trial.channels_last:
             model = model.to(memory_format=torch.channels_last)
-            images = images.contiguous(memory_format=torch.channels_last)
-        images, labels = images.to(device), torch.zeros(trial.batch_size, dtype=torch.long)
-        labels = labels.to(device)
+            noise = noise.contiguous(memory_format=torch.channels_last)
+        noise = noise.to(device)
+        labels = torch.zeros(trial.batch_size, dtype=torch.long, device=device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
         half = trial.precision == "bf16-mixed"
         seconds = []
         for _ in range(WARM_UP + STEPS):
             start = time.perf_counter()
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                loss = F.cross_entropy(model(images), labels)
+                loss = F.cross_entropy(model(noise), labels)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -51,4 +51,4 @@ def images_per_second(
     finally:
         torch.set_num_threads(threads)
     step = sorted(seconds[WARM_UP:])[STEPS // 2]
-    return trial.batch_size / step / (1 + FORWARD * val / train)
+    return trial.batch_size / step / (1 + FORWARD * parts["val"] / parts["train"])

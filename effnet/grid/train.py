@@ -26,7 +26,7 @@ from effnet.files import Damaged, locked, make_folder
 from effnet.grid import outcome, workers
 from effnet.grid.probe import images_per_second
 from effnet.grid.profiles import Job, Profile
-from effnet.runs import load_runs
+from effnet.runs import runs_below
 from effnet.train import TrialInterrupted, identify, run
 from effnet.training import identity
 from effnet.training.record import run_lock
@@ -210,15 +210,14 @@ class Grid:
 
     def foresee(self, entries: list[Entry]) -> None:
         """Where no run has told the speed: try a few steps, if training may take long."""
-        images = (e.job.trial.epochs * self._images(e.job, "train") for e in entries)
-        if sum(images) < LONG:
+        if sum(e.job.trial.epochs * self._images(e.job, "train") for e in entries) < LONG:
             return
         for size, entry in {_size(entry.job): entry for entry in entries}.items():
             job, data = entry.job, self.module(entry.job)
-            parts = [self._images(job, part) for part in ("train", "val")]
+            images = {part: self._images(job, part) for part in ("train", "val")}
             with suppress(EffnetError):  # training will say what is wrong with the trial
                 self.speed[size] = images_per_second(
-                    job.trial, data.num_classes, *parts, entry.checkpoint
+                    job.trial, data.num_classes, images, entry.checkpoint
                 )
         self.estimate("a few steps of each network; the first epoch tells it better")
         self.speed = {}
@@ -246,7 +245,7 @@ def _size(job: Job) -> tuple[str, int]:
 
 def _measured_speed(profile: Profile) -> dict[tuple[str, int], float]:
     """Training images per second (validation's time included) by model and resolution."""
-    runs = load_runs(profile.reports, states=("finished",))
+    runs = runs_below(profile.reports, states=("finished",))
     if runs.empty:
         return {}
     runs = runs[runs["device"] == identity.environment()["device"]]

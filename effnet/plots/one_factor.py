@@ -1,14 +1,18 @@
 """What one hyperparameter does when nothing else changes, over seeds."""
 
+from typing import Any
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from effnet.plots.groups import absent, group_colour, group_label, of_group, present, setting_keys
 from effnet.plots.heatmaps import PARAMETERS
 from effnet.plots.scatter import mean_interval, seeds_apart
-from effnet.plots.style import footnote, new_figure, styled
+from effnet.plots.style import footnote, new_figure, spread, styled
 
 ACCURACY = "max_val_acc_batch_mean"
+WHOLE = "whole_photographs"  # the group of runs on uncropped images
 
 
 def one_factor(runs: pd.DataFrame) -> pd.DataFrame:
@@ -43,31 +47,35 @@ def one_factor(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def crop_table(runs: pd.DataFrame, group: str = "whole_photographs") -> pd.DataFrame:
+def crop_table(runs: pd.DataFrame) -> pd.DataFrame:
     """What cropping to the annotated boxes is worth: the same settings on both kinds of images.
 
-    A row per setting of `group`: `setting` (a run's name), seeds and mean accuracy `whole` and
-    `cropped`, their `difference` and half of its 95 % interval (Welch; NaN with one seed).
+    A row per setting of `whole_photographs`: `setting` (a run's name), the `group` that has it
+    cropped, seeds and mean accuracy `whole` and `cropped`, their `difference` and half of its 95 %
+    interval (Welch; NaN with one seed).
     """
-    columns = [
-        "setting",
-        "seeds whole",
-        "whole",
-        "seeds cropped",
-        "cropped",
-        "difference",
-        "interval",
-    ]
     rows = []
-    keys = setting_keys(runs, "group", "data_dir") if len(runs) else pd.Series(dtype=object)
-    whole = runs[runs["group"] == group] if len(runs) else runs
-    for key, part in whole.groupby(keys[whole.index], sort=False) if len(whole) else ():
-        other = runs[(keys == key) & (runs["group"] != group)].drop_duplicates("seed")
-        if len(other):
-            a, b = other[ACCURACY], part[ACCURACY]
-            name = part["name"].iloc[0]
-            rows.append((name, len(b), b.mean(), len(a), a.mean(), *seeds_apart(a, b)))
-    return pd.DataFrame(rows, columns=columns)
+    for whole, cropped in whole_settings(runs):
+        if len(cropped):
+            a, b = cropped[ACCURACY], whole[ACCURACY]
+            names = whole["name"].iloc[0], cropped["group"].iloc[0]
+            rows.append((*names, len(b), b.mean(), len(a), a.mean(), *seeds_apart(a, b)))
+    columns = ["setting", "group", "seeds whole", "whole", "seeds cropped", "cropped"]
+    return pd.DataFrame(rows, columns=[*columns, "difference", "interval"])
+
+
+def whole_settings(runs: pd.DataFrame) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
+    """The runs of each setting on whole photographs, and those of the same setting on boxes."""
+    if runs.empty:
+        return []
+    keys = setting_keys(runs, "group", "data_dir")
+    is_whole = runs["group"] == WHOLE
+    pairs = []
+    for key in keys[is_whole].unique():
+        same = runs[keys == key]
+        sides = same[same["group"] == WHOLE], same[same["group"] != WHOLE]
+        pairs.append(tuple(side.drop_duplicates("seed") for side in sides))
+    return pairs
 
 
 @styled
@@ -83,10 +91,10 @@ def one_factor_figure(table: pd.DataFrame, source: str) -> Figure:
                 line["value"], line["mean"], yerr=line["interval"].fillna(0), marker="o",
                 capsize=3, color=group_colour(group),
             )  # fmt: skip
-            place = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7.5}
-            ax.annotate(line["others"].iloc[-1], line[["value", "mean"]].iloc[-1], **place)
         ax.set(xlabel=parameter.replace("_", " "))
         ax.margins(x=0.2)
+    for ax, parameter in zip(axes, PARAMETERS, strict=True):  # now that both axes are known
+        _label_lines(ax, table[table["parameter"] == parameter])
     axes[0].set_ylabel("best validation accuracy")
     for group in present(table["group"]):
         axes[0].plot([], [], color=group_colour(group), label=group_label(group))
@@ -96,3 +104,14 @@ def one_factor_figure(table: pd.DataFrame, source: str) -> Figure:
     )
     footnote(figure, f"{source}; runs on a line are equal in all else; {seeds}")
     return figure
+
+
+def _label_lines(ax: Axes, table: pd.DataFrame) -> None:
+    """What each line's other hyperparameter is fixed at, beside the line's last point."""
+    low, high = ax.get_ylim()
+    ends = table.groupby(["group", "line"]).tail(1).sort_values("mean")
+    heights = [0.038 * (high - low)] * len(ends)
+    places = spread(ends["mean"], heights, low, high) if len(ends) else []
+    look: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "va": "center"}
+    for row, y in zip(ends.itertuples(), places, strict=True):
+        ax.annotate(row.others.replace("_", " "), (row.value, y), (7, 0), **look)

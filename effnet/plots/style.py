@@ -4,7 +4,7 @@ Makers in `effnet.plots` are pure: they take data and return a `matplotlib.figur
 pyplot state knows of, so nothing stays open and nothing has to be closed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from textwrap import fill
 from typing import Any, ParamSpec, TypeVar
@@ -114,6 +114,25 @@ def plain(text: object, longest: int = 60, wrap: int = 0) -> str:
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     line = line if len(line) <= longest else f"{line[: longest - 1]}…"
     return (fill(line, wrap) if wrap else line).replace("$", r"\$")
+
+
+def spread(
+    values: Sequence[float], heights: Sequence[float], low: float, high: float
+) -> list[float]:
+    """Where labels go that would stand at the rising `values` of an axis, but lie on each other.
+
+    Their centres in the same order, from `low` to `high`, without overlap: neighbours push each
+    other apart, time and again. All in units of the axis.
+    """
+    centres = np.array(values, dtype=float)
+    room = (np.array(heights[1:]) + heights[:-1]) / 2
+    for _ in range(1000):
+        for i, needed in enumerate(room):
+            push = max(0.0, needed - (centres[i + 1] - centres[i])) / 2
+            centres[i], centres[i + 1] = centres[i] - push, centres[i + 1] + push
+        centres[0] = max(centres[0], low + heights[0] / 2)
+        centres[-1] = min(centres[-1], high - heights[-1] / 2)
+    return list(centres)
 
 
 def footnote(figure: Figure, text: str) -> None:

@@ -5,7 +5,6 @@
 
 import base64
 import hashlib
-import re
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from effnet.paths import relative
 from effnet.report.content import gather, slug
 from effnet.report.failures import say
 from effnet.report.notebooks import TEMPLATES, anchor, export_notebooks, write_page
+from effnet.report.onepage import text, write_onepage
 from effnet.runs import history, load_runs
 from effnet.training import identity
 from effnet.trial import field_help
@@ -32,7 +32,7 @@ WIDTH, HEIGHT = 640, 220  # of a run page's charts, in CSS pixels
 
 
 def build_report(reports: Path | str) -> Path:
-    """Judge the claims and write index.html, report.md, notebook pages and run pages.
+    """Judge the claims and write index.html, report.md, summary.md, notebooks' and runs' pages.
 
     The page is one file: images, styles and script are inside; links lead to files beside it.
     Figures that were not made are listed as missing; what failed or is damaged is named there and
@@ -58,6 +58,7 @@ def build_report(reports: Path | str) -> Path:
     write_page(reports / "index.html", environment.get_template("report.html.j2").render(content))
     markdown = environment.overlay(finalize=_markdown)
     write_page(reports / "report.md", markdown.get_template("report.md.j2").render(content))
+    write_onepage(reports, claims)
     say(content["failures"], reports)
     return reports / "index.html"
 
@@ -88,14 +89,8 @@ def _environment() -> Any:
 
 
 def _markdown(value: Any) -> str:
-    """A value as text of Markdown, wherever it stands: no markup, no HTML, one line."""
-    if isinstance(value, Markup):  # the template vouches for it
-        return value
-    text = " ".join(str(value).split()).replace("&", "&amp;")
-    text = text.replace("<", "&lt;").replace(">", "&gt;")
-    # An underscore inside a word is text anyway.
-    text = re.sub(r"[\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
-    return re.sub(r"^[-+=]+(?=\s|$)", r"\\\g<0>", text)
+    """A value as text of Markdown; what is marked up is as the template has it."""
+    return value if isinstance(value, Markup) else text(value)
 
 
 def _write_run_pages(reports: Path, environment: Any) -> None:

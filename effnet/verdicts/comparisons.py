@@ -7,15 +7,16 @@ interval. Plain numbers keep "needs real data".
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from effnet.plots.answers import answers, correct
+from effnet.plots.differences import WELCH, NotRepeated, differences, repeated
 from effnet.plots.groups import grid_draws, setting_keys
-from effnet.plots.listing import lr_drops
-from effnet.plots.scatter import Scatter, mean_interval, range_limit, seed_scatter, seeds_apart
+from effnet.plots.scatter import Scatter, range_limit, seed_scatter, seeds_apart
 from effnet.runs import metrics
 from effnet.verdicts.finding import (
     OPPOSITE_DIRECTION,
@@ -27,113 +28,71 @@ from effnet.verdicts.finding import (
 from effnet.verdicts.trained import ACCURACY, NotTrained, Trained
 
 EARLY = 20 / 150  # the thesis's epoch 20, as a share of the epochs a run may have
-EPOCHS_AROUND_A_DROP = 3
 MEANINGFUL = 0.05  # a change of accuracy that would count as an influence
 
 
 def findings(trained: Trained) -> dict[str, Finding]:
     """Findings by claim id, of those claims whose runs are there."""
-    judges: Mapping[str, Callable[[Trained], Finding]] = {
-        "C070": _drops_help,
-        "C078": _pretrained_ahead,
-        "C079": _learns_fast,
-        "C081": lambda t: _hardly_matters(t, "pretrained", "dropout_rate"),
-        "C082": lambda t: _hardly_matters(t, "pretrained", "weight_decay"),
-        "C087": _frozen_behind,
-        "C099": lambda t: _matters(t, "scratch_rgb", "weight_decay"),
-        "C100": lambda t: _matters(t, "scratch_rgb", "dropout_rate"),
-        "C110": _gray_ahead,
-        "C115": _gray_closer,
-        "C117": _share_hard_images,
-    }
+    table = differences(trained.runs)
+    judges: Mapping[str, Callable[[], Finding]] = {
+        "C079": lambda: _learns_fast(trained),
+        "C081": lambda: _hardly_matters(trained, "pretrained", "dropout_rate"),
+        "C082": lambda: _hardly_matters(trained, "pretrained", "weight_decay"),
+        "C099": lambda: _matters(trained, "scratch_rgb", "weight_decay"),
+        "C100": lambda: _matters(trained, "scratch_rgb", "dropout_rate"),
+        "C115": lambda: _gray_closer(trained),
+        "C117": lambda: _share_hard_images(trained),
+    } | {claim: partial(_apart, table, claim) for claim in set(table["claim"]) - {""}}
     found = {}
     for claim, judge in judges.items():
         try:
-            finding = judge(trained)
-        except NotTrained:
+            finding = judge()
+        except (NotTrained, NotRepeated):
             continue
         reason = f"{finding.reason}; {_unlike(trained)}"
         found[claim] = replace(finding, reason=reason, found=f"{finding.found}; {trained.label}")
     return found
 
 
-def _pretrained_ahead(trained: Trained) -> Finding:
-    tuned = _repeated(trained, "pretrained")
-    groups = [g for g in ("scratch_lite", "scratch_rgb") if g in set(trained.runs["group"])]
-    scratch = {group: _repeated(trained, group) for group in groups}
-    if not scratch:
-        raise NotTrained("no run from scratch")
-    group, runs = next(iter(scratch.items()))
-    finding = _difference(tuned[ACCURACY], runs[ACCURACY], f"pretrained less {group}")
-    others = [
-        f"less {name} {100 * (tuned[ACCURACY].mean() - part[ACCURACY].mean()):+.1f}"
-        for name, part in scratch.items()
-        if name != group
-    ]
-    return replace(finding, found="; ".join([finding.found, *others]))
+def direction(difference: float, half: float) -> str:
+    """The verdict on a difference that is positive by the thesis, by half of its interval."""
+    if not abs(difference) > half:  # nor where the interval is not known
+        return WITHIN_SPREAD
+    return SAME_DIRECTION if difference > 0 else OPPOSITE_DIRECTION
 
 
-def _frozen_behind(trained: Trained) -> Finding:
-    tuned, frozen = _repeated(trained, "pretrained"), _repeated(trained, "pretrained_frozen")
-    return _difference(tuned[ACCURACY], frozen[ACCURACY], "all layers less the last alone")
-
-
-def _gray_ahead(trained: Trained) -> Finding:
-    """Gray less RGB, pair by pair of equal dropout, decay and seed."""
-    fields = ["dropout_rate", "weight_decay", "seed", "batch_size", "initial_lr", "lr_patience"]
-    sides = []
-    for group in ("scratch_gray", "scratch_rgb"):
-        runs = _of(trained, group)
-        _repeated(trained, group)  # a pair of single runs is one draw
-        sides.append(runs.set_index(fields)[ACCURACY])
-    both = pd.concat(sides, axis=1, join="inner", keys=["gray", "rgb"])
-    if len(both) < 2:
-        raise NotTrained("no pairs of equal settings")
-    gap = both["gray"] - both["rgb"]
-    words = f"grayscale less RGB, {len(gap)} pairs of equal settings and seeds"
-    return _verdict(gap.mean(), mean_interval(gap), words, "Student's t over the pairs")
+def _apart(table: pd.DataFrame, claim: str) -> Finding:
+    """The claim's first row of the differences; further rows of it stand in the comment."""
+    rows = table[(table["claim"] == claim) & (table["missing"] == "")]
+    if rows.empty:
+        raise NotTrained("too few runs for an interval")
+    first, *others = rows.to_dict("records")
+    reason = f"{first['method']}, {first['over']}"
+    finding = _verdict(first["difference"], first["interval"], first["question"], reason, " pp")
+    more = [f"{row['question']} {row['difference']:+.1f}" for row in others]
+    return replace(finding, found="; ".join([finding.found, *more]))
 
 
 def _gray_closer(trained: Trained) -> Finding:
     """How much smaller the gap of validation and training loss is early on, in grayscale."""
     gaps = {}
     for group in ("scratch_rgb", "scratch_gray"):
-        runs = _repeated(trained, group)
+        runs = repeated(trained.runs, group)
         values = []
         for _, run in runs.iterrows():
             history = metrics(run)
             row = history.iloc[min(len(history) - 1, round(EARLY * run["epochs"]))]
             values.append(row["val_loss_batch_mean"] - row["train_loss_batch_mean"])
         gaps[group] = pd.Series(values)
-    rgb, gray = gaps["scratch_rgb"], gaps["scratch_gray"]
-    return _difference(rgb, gray, "RGB's gap of losses less grayscale's", percent=False)
-
-
-def _drops_help(trained: Trained) -> Finding:
-    """What validation accuracy gains over a drop of the rate, beyond what it gained before."""
-    gains, around = [], EPOCHS_AROUND_A_DROP
-    runs = grid_draws(trained.runs)
-    for _, run in runs[runs["group"].str.startswith("scratch")].iterrows():
-        history = metrics(run)
-        accuracy = history["val_acc_batch_mean"].to_numpy()
-        for drop in lr_drops(history)[:1]:
-            if around * 2 <= drop and drop + around <= len(accuracy):
-                before, last = (
-                    accuracy[drop - 2 * around : drop - around],
-                    accuracy[drop - around : drop],
-                )
-                after = accuracy[drop : drop + around]
-                gains.append((after.mean() - last.mean()) - (last.mean() - before.mean()))
-    if len(gains) < 2:
-        raise NotTrained("no two runs whose rate fell")
-    words = f"gain over the first drop beyond that before it, {len(gains)} runs from scratch"
-    return _verdict(np.mean(gains), mean_interval(gains), words, "Student's t over the runs")
+    gap = seeds_apart(gaps["scratch_rgb"], gaps["scratch_gray"])
+    reason = f"{WELCH}, {len(gaps['scratch_rgb'])} and {len(gaps['scratch_gray'])} seeds"
+    return _verdict(*gap, "RGB's gap of losses less grayscale's", reason, "")
 
 
 def _learns_fast(trained: Trained) -> Finding:
     """The epoch at which fine-tuning passes the best of all runs from scratch: before the tenth?"""
     scratch = trained.runs[trained.runs["group"].str.startswith("scratch")]
-    tuned = _repeated(trained, "pretrained")
+    tuned = repeated(trained.runs, "pretrained")
     if scratch.empty:
         raise NotTrained("no run from scratch")
     best, epochs = scratch[ACCURACY].max(), []
@@ -218,32 +177,11 @@ def _of(trained: Trained, group: str) -> pd.DataFrame:
     return runs
 
 
-def _repeated(trained: Trained, group: str) -> pd.DataFrame:
-    """The runs of a group's setting that most seeds were trained of: two at least."""
-    runs = _of(trained, group)
-    keys = setting_keys(runs)
-    seeds = runs.groupby(keys)["seed"].nunique()
-    if seeds.max() < 2:
-        raise NotTrained(f"no setting of {group} has a second seed")
-    return runs[keys == seeds.idxmax()].drop_duplicates("seed")
-
-
-def _difference(a: pd.Series, b: pd.Series, words: str, percent: bool = True) -> Finding:
-    reason = f"Welch's 95 % interval, {len(a)} and {len(b)} seeds"
-    return _verdict(*seeds_apart(a, b), words, reason, percent)
-
-
-def _verdict(
-    difference: float, half: float, words: str, reason: str, percent: bool = True
-) -> Finding:
+def _verdict(difference: float, half: float, words: str, reason: str, unit: str) -> Finding:
     """The direction of a difference that is positive by the thesis."""
-    low, high = difference - half, difference + half
-    scale, unit = (100, " pp") if percent else (1, "")
-    got = f"{scale * difference:+.2f}{unit} ({scale * low:+.2f} to {scale * high:+.2f})"
-    verdict = WITHIN_SPREAD
-    if low > 0 or high < 0:
-        verdict = SAME_DIRECTION if difference > 0 else OPPOSITE_DIRECTION
-    return Finding(verdict, got, f"±{scale * half:.2f}{unit}", reason, sentence(words))
+    got = f"{difference:+.2f}{unit} ({difference - half:+.2f} to {difference + half:+.2f})"
+    verdict = direction(difference, half)
+    return Finding(verdict, got, f"±{half:.2f}{unit}", reason, sentence(words))
 
 
 def _unlike(trained: Trained) -> str:

@@ -46,6 +46,17 @@ def assert_legible(figure):
                 assert getattr(first, high) <= getattr(second, low) + 1.5, texts(figure)
 
 
+def assert_apart(figure):
+    """No words within a panel lie on others."""
+    canvas = FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    words = [(text.get_text(), text.get_window_extent(canvas.get_renderer()))
+             for ax in figure.axes for text in ax.texts]  # fmt: skip
+    for (one, a), (other, b) in itertools.combinations(words, 2):
+        apart = a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 + 1 or b.y1 <= a.y0 + 1
+        assert apart, (one, other)
+
+
 def labels_of(axis, drawn=False):
     """Tick labels of an axis; `drawn` leaves out those beyond its limits."""
     low, high = sorted(axis.get_view_interval())

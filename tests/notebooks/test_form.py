@@ -20,7 +20,7 @@ FIGURES = {
     | {"published_curve", "one_factor"},
     "05_prediction_matrix": {"fig14", "fig15", "fig16", "fig23", "fig24", "fig32", "fig33"}
     | {"fig34", "patience_heatmaps", "expected_runs", "grid_dropout", "grid_decay", "tab_grid_fits"}
-    | {"tab_like_with_like", "grid_noise", "grid_sibling"},
+    | {"tab_like_with_like", "grid_noise", "grid_sibling", "overview"},
 }
 
 

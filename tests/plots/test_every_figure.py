@@ -17,6 +17,7 @@ from effnet.plots import predictions as pictures
 from effnet.plots.drawn_table import drawn_table
 from effnet.plots.expected import expectations, expected_figure
 from effnet.plots.one_factor import one_factor, one_factor_figure
+from effnet.plots.overview import overview_figure
 from effnet.plots.published_curve import published_curve
 from effnet.plots.published_grid import published_grid
 from effnet.plots.style import plain
@@ -72,6 +73,7 @@ def every_figure(runs, data_dir, classes=CLASSES):
     yield published_curve(runs, thesis.histories(), thesis.grid(), SOURCE)
     yield one_factor_figure(one_factor(runs), SOURCE)
     yield expected_figure(expectations(runs, published_grid()), SOURCE)
+    yield overview_figure(runs, SOURCE)
 
 
 @pytest.mark.parametrize("report", ["demo", "whole_grid"])
@@ -83,7 +85,7 @@ def test_every_figure_is_legible_and_names_its_data(report, request, tmp_path):
 
 def test_every_figure_without_any_run_says_so(tmp_path):
     figures = list(every_figure(load_runs(tmp_path), tmp_path))
-    assert len(figures) == 27
+    assert len(figures) == 28
     for figure in figures:
         assert re.search("no (finished )?runs?|no two runs", texts(figure).lower())
         assert_legible(figure)
