@@ -1,7 +1,7 @@
 """EfficientNet on Stanford Cars: a thesis of 2020, reproduced.
 
 At the top stands the system, in reading order: `model` and `loss`, `augment` and `data`, `trial`
-(with `recipe`) and `train`, then `runs`; beside them `zoo`, `count` and `thesis`.
+(with `recipe`) and `train`, then `runs` and `inference`; beside them `zoo`, `count`, `thesis`.
 Under them: `fast`, `datasets`, `weights`, `training`. Over them: `demo`, `grid`, `plots`, then
 `verdicts`, then `report`. Each says in its `__init__` what may be changed there and who may
 import it; imports run one way (`make lint` holds that).
@@ -28,6 +28,8 @@ _PUBLIC = {
     "Trial": "trial",
     "run": "demo.inputs",
     "load_runs": "runs",
+    "predict": "inference",
+    "export": "inference",
     "load_weights": "weights.load",
 }
 __all__ = list(_PUBLIC)

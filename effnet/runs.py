@@ -11,10 +11,12 @@ import pandas as pd
 
 from effnet.errors import EffnetError
 from effnet.files import CannotWrite, Damaged, atomic_write, read_sealed
-from effnet.paths import relative
+from effnet.paths import REPORTS, relative
 from effnet.training.status import damage, read_status, require_whole
+from effnet.trial import resolve
 
 RunLike: TypeAlias = pd.Series | Path | str
+PARTS = ("runs", "figures", "grid.json", "profile.json", "index.html")  # any makes a report
 PACKED, PACKING = "predictions_*.csv", ".xz"  # as `effnet.report.evidence` leaves them
 RECORDED = {
     "trial_id",
@@ -35,21 +37,40 @@ def load_runs(reports: Path | str, states: tuple[str, ...] | None = None) -> pd.
     max_val_acc and max_train_acc (per sample) and the same with _batch_mean (the thesis's
     definition: maximum over epochs of the unweighted mean of batch accuracies), best_epoch (of
     the lowest watched loss), test_acc (of the official test split, looked at once at the end; only
-    with held-out validation), last_epoch (its index), lr_drops ("81;99"), seconds, device,
-    data_hash, code_hash, created.
+    with held-out validation), last_epoch, lr_drops ("81;99"), seconds, device, data_hash,
+    code_hash, created. Epochs count from 0: a run whose last epoch is 40 trained 41.
 
     A run whose files are not what it left has the state "damaged" and no numbers; a folder that is
     no run of the kit has no row. A warning names both (`damaged_runs` lists them).
 
     Args:
-        reports: a profile's folder of reports.
+        reports: a profile's folder of reports; relative paths start at the checkout.
         states: keep these of "running", "interrupted", "failed", "finished", "damaged"; None keeps
             all.
+
+    Raises EffnetError where `reports` is no such folder.
     """
+    folder = resolve(reports)
+    if not any((folder / part).exists() for part in PARTS):
+        what = "is no report" if folder.is_dir() else "is no folder"
+        there = sorted(relative(runs.parent) for runs in REPORTS.glob("*/runs"))
+        raise EffnetError(
+            f"{relative(folder)} {what if folder.exists() else 'is not there'}: give a profile's "
+            f"folder ({', '.join(there) or 'none is there yet'}; `make reproduce` makes "
+            "reports/demo)."
+        )
+    return runs_below(folder, states)
+
+
+def runs_below(reports: Path | str, states: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """As `load_runs`, of a folder that need not be there: nothing was trained yet then."""
     rows, _ = _read_all(reports)
     runs = pd.DataFrame([row for row in rows if states is None or row["state"] in states])
     if runs.empty:
         return pd.DataFrame(columns=["trial_id", "name", "group", "state", "path", "created"])
+    for name in ("dropout_rate", "drop_connect_rate", "batch_norm_momentum"):
+        if name in runs:  # NaN where the network has none, also where no run's has one
+            runs[name] = pd.to_numeric(runs[name], errors="coerce")
     return runs.sort_values(["created", "trial_id"], ignore_index=True)
 
 
@@ -65,10 +86,10 @@ def read_grid(reports: Path | str) -> list[dict[str, Any]]:
     Empty before the grid was trained; trial_id is None where not even the data could be had. Raises
     Damaged where grid.json is not what the grid wrote.
     """
-    path = Path(reports) / "grid.json"
+    path = resolve(reports) / "grid.json"
     if not path.exists():
         return []
-    again = f"`make grid PROFILE={path.parent.name}` writes it."
+    again = "`make grid` with its PROFILE writes it."
     try:
         entries = read_sealed(path)["runs"]
         if all(entry.keys() >= {"name", "group", "trial_id", "state"} for entry in entries):
@@ -80,10 +101,11 @@ def read_grid(reports: Path | str) -> list[dict[str, Any]]:
     raise Damaged(f"{relative(path)} does not list runs: the kit did not write it so. {again}")
 
 
-def grid_runs(reports: Path | str) -> pd.DataFrame:
+def grid_runs(reports: Path | str, states: tuple[str, ...] | None = ("finished",)) -> pd.DataFrame:
     """The finished runs of a profile's own grid (`reports`/grid.json), in its order.
 
-    Runs of overridden parameters or of earlier code lie beside them and are not among these.
+    Those in other `states` where these are given, in any with None. Runs of overridden parameters
+    or of earlier code lie beside them and are not among these.
     Empty before the grid was trained and, with a warning, where grid.json is damaged.
     """
     try:
@@ -92,7 +114,7 @@ def grid_runs(reports: Path | str) -> pd.DataFrame:
         warnings.warn(str(error), stacklevel=2)
         names = {}
     order = {trial_id: index for index, trial_id in enumerate(names)}
-    runs = load_runs(reports, states=("finished",))
+    runs = runs_below(reports, states)
     runs = runs[runs["trial_id"].isin(order)]
     runs = runs.assign(name=runs["trial_id"].map(names))
     return runs.sort_values("trial_id", key=lambda ids: ids.map(order), ignore_index=True)
@@ -101,7 +123,7 @@ def grid_runs(reports: Path | str) -> pd.DataFrame:
 def _read_all(reports: Path | str) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Rows of all runs, and (path, reason) of those that are damaged."""
     rows, bad = [], []
-    for folder in sorted(Path(reports).glob("runs/*/")):
+    for folder in sorted(resolve(reports).glob("runs/*/")):
         if not any(not path.name.startswith(".") for path in folder.iterdir()):
             continue  # begun this moment
         try:
@@ -142,7 +164,8 @@ def _row(folder: Path) -> dict[str, Any]:
         "name": record["name"],
         "group": record["group"],
         "state": "interrupted",
-        "message": "",
+        "message": "stopped before it trained",  # unless its status says more
+        "seconds": float("nan"),
         "path": str(folder),
         **record["trial"],
         "device": record["environment"].get("device"),

@@ -12,7 +12,7 @@ from effnet.augment import NORMALIZATIONS, Augment
 from effnet.data import CarsDataModule
 from effnet.errors import EffnetError
 from effnet.files import CannotWrite, Damaged, digest, locked, make_folder, sweep
-from effnet.model import SCALES, build_model
+from effnet.model import build_model
 from effnet.paths import relative
 from effnet.training import artifacts, identity
 from effnet.training.callbacks import EpochLines
@@ -20,7 +20,8 @@ from effnet.training.checkpoints import RunCheckpoint, made_by, set_aside
 from effnet.training.module import Classifier, NonFiniteLoss
 from effnet.training.record import run_lock, write_record
 from effnet.training.status import OUTPUTS, Status, damage, finished, read_status
-from effnet.training.tracking import EpochLogger, make_tracker
+from effnet.training.trackers import Tracker, send
+from effnet.training.tracking import EpochLogger
 from effnet.training.trainer import (
     make_trainer,
     on_device,
@@ -28,7 +29,7 @@ from effnet.training.trainer import (
     signals_kept,
     threads,
 )
-from effnet.trial import Trial, check_tracker, resolve
+from effnet.trial import EFFICIENTNET, Trial, check_tracker, resolve
 from effnet.weights.load import freeze_pretrained, load_weights
 from effnet.weights.published import fetch_weights
 
@@ -61,7 +62,8 @@ def run(
         name: label in tables and figures; None takes the trial's id.
         group: label of the group in tables and figures; None takes the trial's own
             ("pretrained", "scratch_rgb", "scratch_gray" or "pretrained_frozen").
-        tracker: "none", "tensorboard", "neptune" or "mlflow", beside metrics.csv.
+        tracker: "none", "tensorboard", "neptune", "mlflow" or "wandb", beside metrics.csv. One that
+            fails ends no training; of a trial finished before it is sent what is there.
         data: the trial's own `data_module(trial)`, where the caller has it already.
         checkpoint: file of the trial's pretrained weights, where the caller has it already.
         callbacks: more of Lightning's, to watch the training.
@@ -87,11 +89,14 @@ def run(
     trial_id = identify(trial, data, checkpoint)
     folder = resolve(runs) / trial_id
     if finished(folder):  # without a lock: the folder may be another user's
+        send(tracker, folder)
         return folder
     name = name or trial_id
     make_folder(folder)
     with locked(run_lock(folder), f"trial {name} is trained"):
-        if not finished(folder):
+        if finished(folder):  # by another process, meanwhile
+            send(tracker, folder)
+        else:
             _mend(folder)
             write_record(folder, trial, name, group or trial.group, data)
             with threads(trial):
@@ -165,16 +170,7 @@ def checkpoint_path(trial: Trial) -> Path | None:
 
 def make_model(trial: Trial, num_classes: int, checkpoint: Path | None) -> nn.Module:
     """The trial's network with its pretrained weights, its classifier random."""
-    own: dict[str, Any] = {}
-    if trial.model_name in SCALES:
-        own = {
-            "drop_connect_rate": trial.drop_connect_rate,
-            "padding": trial.padding,
-            "batch_norm_momentum": trial.batch_norm_momentum,
-            "batch_norm_eps": trial.batch_norm_eps,
-            "width_coefficient": trial.width_coefficient,
-            "depth_coefficient": trial.depth_coefficient,
-        }
+    own: dict[str, Any] = {name: getattr(trial, name) for name in EFFICIENTNET}
     model = build_model(
         trial.model_name,
         num_classes=num_classes,
@@ -185,9 +181,12 @@ def make_model(trial: Trial, num_classes: int, checkpoint: Path | None) -> nn.Mo
     )
     if checkpoint is not None:
         follow = trial.batch_norm_eps is None
-        report = load_weights(
-            model, checkpoint, gray_stem=trial.gray_stem or "refuse", follow_eps=follow
-        )
+        try:
+            report = load_weights(
+                model, checkpoint, gray_stem=trial.gray_stem or "refuse", follow_eps=follow
+            )
+        except EffnetError as error:
+            raise EffnetError(f"weights is {trial.weights!r}: {error}") from None
         if trial.freeze_pretrained_weights:
             freeze_pretrained(model, report)
     return model.to(memory_format=torch.channels_last) if trial.channels_last else model
@@ -218,18 +217,15 @@ def _train(
     """Fit from the last whole epoch on, then write what the finished run leaves."""
     again = f"run(trial) or the same command goes on; the run is in {relative(folder)}"
     status, logger = Status(folder, trial.epochs), EpochLogger(folder)
-    extra = make_tracker(tracker, folder, name)
+    other = Tracker(tracker, folder, name)
     try:
         classifier = make_classifier(trial, data.num_classes, checkpoint)
         saver = RunCheckpoint(folder, logger, status, made_by(trial, folder.name))
         state = saver.resume()
         status.write("running", len(logger.rows))
-        if extra is not None:
-            extra.log_hyperparams(trial.values())
-            for row in logger.rows:
-                extra.log_metrics(row, step=int(row["epoch"]))
-        told = [EpochLines(name, trial.epochs), *callbacks, saver]
-        trainer = make_trainer(trial, folder, [logger, extra], told)
+        other.begin(trial.values(), logger.rows)
+        told = [EpochLines(name, trial.epochs), other, *callbacks, saver]
+        trainer = make_trainer(trial, folder, logger, told)
         with status.beating(), on_device(trial, data, trainer.strategy.root_device):
             if state and saver.ended:  # killed between the last epoch and the predictions
                 classifier.on_load_checkpoint(state)
@@ -241,8 +237,7 @@ def _train(
             if trainer.interrupted:
                 raise KeyboardInterrupt
             artifacts.write(folder, classifier, data, saver.best, logger.rows)
-        if extra is not None:
-            artifacts.upload(extra, folder)
+        other.end(finished=True)
         status.write("finished", len(logger.rows), weights=keep_weights)
     except KeyboardInterrupt:
         where = f"stopped by a signal after {len(logger.rows)} of {trial.epochs} epochs"
@@ -257,5 +252,7 @@ def _train(
         machine = isinstance(error, OSError | MemoryError | CannotWrite | torch.OutOfMemoryError)
         status.write("failed", len(logger.rows), message, system=machine)
         raise
+    finally:
+        other.end(finished=False)  # nothing, where it was ended
     for name in ("last.ckpt",) if keep_weights else ("last.ckpt", "best.ckpt"):
         (folder / name).unlink(missing_ok=True)

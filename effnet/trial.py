@@ -2,25 +2,45 @@
 
 import dataclasses
 import hashlib
+import importlib.util
 import json
-import types
+import os
+import sys
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Optional
 
+from effnet.datasets.layouts import TORCHVISION
 from effnet.errors import EffnetError
 from effnet.model import SCALES
-from effnet.paths import ROOT
+from effnet.paths import ROOT, relative
 from effnet.recipe import RECIPES
-from effnet.zoo import LIBRARIES
+from effnet.values import check_value
+from effnet.zoo import LIBRARIES, takes_dropout
 
-# Who may be told of a run, see `effnet.training.tracking`.
-TRACKERS = ("none", "tensorboard", "neptune", "mlflow")
+# Who may be told of a run (`effnet.training.trackers`), and the modules that this takes.
+TRACKERS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "tensorboard": ("tensorboard",),
+    "neptune": ("neptune",),
+    "mlflow": ("mlflow", "sqlalchemy", "alembic"),
+    "wandb": ("wandb",),
+}
 # Which networks have published weights of each kind (`effnet.weights.published`).
 PUBLISHED = {
     "imagenet": (*(f"b{i}" for i in range(8)), "lite0", "lite1", "lite2"),
     "advprop": tuple(f"b{i}" for i in range(9)),
+}
+# What EfficientNet alone has, and its value where neither the recipe nor the network says.
+EFFICIENTNET: dict[str, float | None] = {
+    "width_coefficient": None,
+    "depth_coefficient": None,
+    "drop_connect_rate": 0.2,
+    "padding": None,
+    "batch_norm_momentum": 0.01,
+    "batch_norm_eps": None,
 }
 # How the numbers are computed, not which: the same up to rounding.
 EXECUTION = ("precision", "channels_last", "fused", "resident", "compile", "cuda_graphs", "threads")
@@ -36,8 +56,9 @@ class Trial:
     """Every hyperparameter of one run (the thesis's TrialInfo, section 5.5).
 
     Fields left at None are filled in when the trial is made: by the recipe (`effnet.recipe`), by
-    the model's own scale, or not at all where None has a meaning of its own. Raises EffnetError
-    for an unknown name, a wrong type, a value out of range, or values that exclude each other.
+    the model's own scale, or not at all where None has a meaning of its own or the model has no
+    such thing. Raises EffnetError for an unknown name, a wrong type, a value out of range, or
+    values that exclude each other.
     """
 
     recipe: Literal["thesis", "corrected"] = _("corrected", "whose choices fill the open fields")
@@ -46,7 +67,7 @@ class Trial:
     n_classes: Optional[int] = _(None, "only the first classes by id; None: all", 2)
     max_per_class: Optional[int] = _(None, "at most so many images of a class and split", 1)
     image_size: Optional[int] = _(None, "pixels a side; None: the model's own", 16, 1024)
-    in_channels: int = _(3, "3 for RGB, 1 for grayscale", 1, 3)
+    in_channels: int = _(3, "3 for RGB, 1 for grayscale")
     crop: Literal["none", "box"] = _("none", "whole photographs, or the annotated boxes")
     crop_margin: float = _(0.0, "margin around the box, as a share of its sides", 0.0, 1.0)
     on_bad_image: Literal["stop", "skip"] = _("stop", "what an unreadable image does")
@@ -61,9 +82,13 @@ class Trial:
     freeze_pretrained_weights: bool = _(False, "train the classifier alone")
     gray_stem: Optional[Literal["refuse", "sum"]] = _(None, "RGB weights on one channel")
     dropout_rate: Optional[float] = _(None, "before the classifier; None: the model's", 0.0, 0.95)
-    drop_connect_rate: float = _(0.2, "of the last block; grows linearly from 0", 0.0, 0.95)
+    drop_connect_rate: Optional[float] = _(
+        None, "of the last block; grows linearly from 0; None: 0.2", 0.0, 0.95
+    )
     padding: Optional[Literal["same", "symmetric"]] = _(None, "TensorFlow's, or k//2")
-    batch_norm_momentum: float = _(0.01, "PyTorch's sense: weight of the new batch", 0.0001, 1.0)
+    batch_norm_momentum: Optional[float] = _(
+        None, "PyTorch's sense: weight of the new batch; None: 0.01", 0.0001, 1.0
+    )
     batch_norm_eps: Optional[float] = _(None, "None: the checkpoint's, else 1e-3", 1e-12, 1.0)
     normalization: Optional[Literal["thesis", "imagenet", "advprop", "lite", "checkpoint"]] = _(
         None, "mean and deviation of the input"
@@ -93,11 +118,12 @@ class Trial:
     threads: int = _(1, "of the processor's arithmetic; the number changes the rounding", 1, 512)
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(Trial)
         for f in dataclasses.fields(self):
-            self._set(f.name, check_value(f.name, getattr(self, f.name), hints[f.name], f.metadata))
-        for name, value in RECIPES[self.recipe].items():
-            if getattr(self, name) is None:
+            self._set(f.name, check_field(f.name, getattr(self, f.name)))
+        self._check_model()
+        foreign = self.model_name not in SCALES
+        for name, value in (EFFICIENTNET | RECIPES[self.recipe]).items():
+            if getattr(self, name) is None and not (foreign and name in EFFICIENTNET):
                 self._set(name, value)
         if self.normalization == "checkpoint":
             lite = self.model_name.startswith("lite") and self.weights is not None
@@ -108,20 +134,26 @@ class Trial:
             self._set("image_size", resolution)
         if self.dropout_rate is None:
             self._set("dropout_rate", dropout_rate)
-        self._check_model()
+        if foreign and not self._takes_dropout() and self.dropout_rate is not None:
+            raise EffnetError(
+                f"dropout_rate is {self.dropout_rate}: {self.model_name} has no dropout. Leave it "
+                "at None."
+            )
         self._check_weights()
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
     def _check_model(self) -> None:
-        if self.in_channels == 2:
-            raise EffnetError("in_channels is 2: allowed are 3 (RGB) and 1 (grayscale).")
-        library, colon, _ = self.model_name.partition(":")
-        if colon and self.batch_norm_eps is not None:
+        if self.in_channels not in (1, 3):
             raise EffnetError(
-                f"batch_norm_eps is {self.batch_norm_eps}: {self.model_name} keeps its own. Leave "
-                "it at None."
+                f"in_channels is {self.in_channels}: allowed are 3 (RGB) and 1 (grayscale)."
+            )
+        library, colon, _ = self.model_name.partition(":")
+        if colon and (given := [n for n in EFFICIENTNET if getattr(self, n) is not None]):
+            raise EffnetError(
+                f"{given[0]} is {getattr(self, given[0])!r}: {self.model_name} keeps its own. "
+                "Leave it at None."
             )
         if self.model_name not in SCALES and not (colon and library in LIBRARIES):
             others = " and ".join(f"{library}:NAME" for library in LIBRARIES)
@@ -134,11 +166,12 @@ class Trial:
         known = PUBLISHED.get(self.weights or "")
         if known and self.model_name not in known:
             raise EffnetError(
-                f"weights={self.weights!r} are published for {', '.join(known)}; for model_name="
-                f"{self.model_name!r} give the path of a checkpoint, or None."
+                f"weights is {self.weights!r}, published for {', '.join(known)}; for model_name="
+                f"{self.model_name!r} give the path of a checkpoint, or train from scratch "
+                "(weights=None; notebook 04)."
             )
         if self.weights is not None and self.weights not in ("demo", *PUBLISHED):
-            if not resolve(self.weights).is_file():
+            if not os.path.isfile(resolve(self.weights)):  # False too for what no path can be
                 raise EffnetError(
                     f"weights is {self.weights!r}: allowed are imagenet, advprop, demo, None, or "
                     f"the path of a checkpoint; no file is at {resolve(self.weights)}."
@@ -151,23 +184,35 @@ class Trial:
             raise EffnetError(
                 f"weights={self.weights!r} has a stem of 3 channels and in_channels is 1: the "
                 "thesis's code fails here. Set gray_stem='sum' (recipe 'corrected' does), or "
-                "weights=None."
+                "train from scratch (weights=None; notebook 04)."
             )
 
+    def _takes_dropout(self) -> bool:
+        try:
+            return takes_dropout(self.model_name, self.in_channels, self.side)
+        except EffnetError as error:
+            raise EffnetError(f"model_name is {self.model_name!r}: {error}") from None
+
     @classmethod
-    def make(cls, values: dict[str, Any]) -> "Trial":
-        """A trial from a plain dictionary; an unknown name is refused with the allowed ones."""
-        names = [f.name for f in dataclasses.fields(cls)]
-        if unknown := sorted(set(values) - set(names)):
-            raise EffnetError(
-                f"unknown hyperparameter {', '.join(map(repr, unknown))}; allowed are: "
-                f"{', '.join(names)}."
-            )
-        return cls(**values)
+    def make(cls, values: dict[str, Any], base: dict[str, Any] | None = None) -> "Trial":
+        """A trial from a plain dictionary; an unknown name is refused with the allowed ones.
+
+        `base` holds values that count where `values` has no other, and where the model has such a
+        thing at all.
+        """
+        base = {name: value for name, value in (base or {}).items() if name not in values}
+        check_fields(base | values)
+        if str((base | values).get("model_name", cls.model_name)) in SCALES:
+            return cls(**base | values)
+        less = {n: v for n, v in base.items() if n not in ("dropout_rate", *EFFICIENTNET)}
+        trial = cls(**less | values)
+        if base.get("dropout_rate") is None or not trial._takes_dropout():
+            return trial
+        return cls(**less | values, dropout_rate=base["dropout_rate"])
 
     def replace(self, **changes: Any) -> "Trial":
         """A copy with other values, checked anew (fields the recipe had filled stay filled)."""
-        return Trial.make(self.values() | changes)
+        return Trial.make(changes, base=self.values())
 
     def values(self) -> dict[str, Any]:
         """Every field, in order of declaration."""
@@ -187,7 +232,7 @@ class Trial:
         return self.image_size
 
     def path(self) -> Path:
-        """The data folder as an absolute path."""
+        """The data folder as `resolve` gives it."""
         return resolve(self.data_dir)
 
     def identity(self, data_hash: str, weights_hash: str | None, code_hash: str) -> str:
@@ -203,65 +248,50 @@ class Trial:
 
 
 def check_tracker(tracker: str) -> None:
-    """Raise EffnetError for a tracker that the kit does not know."""
+    """Raise EffnetError for a tracker that the kit does not know, or that is not installed."""
     if tracker not in TRACKERS:
         raise EffnetError(f"tracker is {tracker!r}: allowed are {', '.join(TRACKERS)}.")
+    for name in TRACKERS[tracker]:
+        found = importlib.util.find_spec(name)
+        if found is None or found.origin is None:  # a folder of that name is no package
+            raise EffnetError(
+                f"tracker is {tracker!r}, which needs the package {name}: it is not installed. "
+                f"`{relative(Path(sys.prefix))}/bin/pip install -c constraints.txt -e "
+                f"'.[{tracker}]'` in the checkout installs it; tracker='none' needs nothing "
+                "(metrics.csv is written in any case)."
+            )
 
 
 def resolve(path: str | Path) -> Path:
-    """An absolute path; relative ones start at the checkout, wherever the notebook runs."""
-    return ROOT / Path(path).expanduser()
+    """An absolute path; relative ones start at the checkout, wherever the notebook runs.
+
+    `torchvision:NAME` stays as it is, for it is no folder; one after an @ does not.
+    """
+    text = os.path.expanduser(path)
+    if text.startswith(TORCHVISION):
+        name, at, folder = text.partition("@")
+        return Path(f"{name}@{resolve(folder)}" if at else name)
+    return ROOT / text
 
 
 def field_help() -> dict[str, str]:
     """Help line of every hyperparameter, for tables and messages."""
-    return {f.name: f.metadata["help"] for f in dataclasses.fields(Trial)}
+    return {name: f.metadata["help"] for name, f in FIELDS.items()}
 
 
-def check_value(name: str, value: Any, hint: Any, limits: typing.Mapping[str, Any]) -> Any:
-    """The value in its field's type, or EffnetError.
+def check_field(name: str, value: Any) -> Any:
+    """The value in the type and range of the trial's field of that name, or EffnetError."""
+    return check_value(name, value, HINTS[name], FIELDS[name].metadata)
 
-    Two spellings that tools hand over as text are read as what they mean: `false` from a command
-    line, and `1e-3` from YAML.
-    """
-    options = [a for a in typing.get_args(hint) if a is not types.NoneType]
-    optional = len(options) < len(typing.get_args(hint))
-    if value is None and optional:
-        return None
-    kind = options[0] if optional else hint
-    if typing.get_origin(kind) is Literal:
-        allowed = typing.get_args(kind)
-        if value in allowed and isinstance(value, str):
-            return value
-        raise EffnetError(f"{name} is {value!r}: allowed are {', '.join(map(repr, allowed))}.")
-    converted = _convert(value, kind)
-    if converted is None:
-        kinds = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
-        none = ", or None" if optional else ""
+
+def check_fields(names: Iterable[str]) -> None:
+    """Raise EffnetError for names of no field."""
+    if unknown := sorted(set(names) - set(FIELDS), key=str):
         raise EffnetError(
-            f"{name} is {value!r} ({type(value).__name__}): it must be {kinds[kind]}{none}."
+            f"unknown hyperparameter {', '.join(map(repr, unknown))}; allowed are: "
+            f"{', '.join(FIELDS)}."
         )
-    low, high = limits.get("low"), limits.get("high")
-    below = low is not None and not converted >= low  # written so that NaN is refused too
-    above = high is not None and not converted <= high
-    if below or above:
-        bounds = f"from {low} to {high}" if high is not None else f"at least {low}"
-        raise EffnetError(f"{name} is {converted!r}: allowed is {bounds}.")
-    return converted
 
 
-def _convert(value: Any, kind: type) -> Any:
-    """The value as `kind` where nothing is guessed or lost, else None."""
-    if kind is bool and isinstance(value, str):
-        return {"true": True, "false": False}.get(value.lower())
-    if kind is str:
-        return str(value) if isinstance(value, str | Path) else None
-    if isinstance(value, bool) or kind is bool:
-        return value if kind is bool and isinstance(value, bool) else None
-    try:
-        number = float(value)
-        if kind is float:
-            return number
-        return int(number) if number == int(number) else None
-    except (TypeError, ValueError, OverflowError):
-        return None
+FIELDS = {f.name: f for f in dataclasses.fields(Trial)}
+HINTS = typing.get_type_hints(Trial)

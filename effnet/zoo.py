@@ -5,8 +5,11 @@ To offer another library, add a builder to `LIBRARIES` that returns an nn.Module
 """
 
 import difflib
+import warnings
+from functools import cache
 from typing import Any
 
+import torch
 from torch import nn
 
 from effnet.errors import EffnetError
@@ -31,7 +34,7 @@ def build_other(
         num_classes, in_channels: of the logits and of the image. A torchvision stem for other
             than 3 channels starts from torch's default initialisation.
         dropout_rate: the library's own option (`dropout`, `drop_rate`); None keeps its default.
-            Refused where the model has none.
+            Refused where the model has none (`takes_dropout`).
         image_size: side in pixels, for models that are built for one size; others ignore it.
 
     Raises:
@@ -41,7 +44,10 @@ def build_other(
     if library not in LIBRARIES:
         raise EffnetError(f"model name is {name!r}; the library must be {' or '.join(LIBRARIES)}.")
     try:
-        return LIBRARIES[library](model_name, num_classes, in_channels, dropout_rate, image_size)
+        model = LIBRARIES[library](model_name, num_classes, in_channels, dropout_rate, image_size)
+        if dropout_rate and dropout_rate not in _rates(model):  # ConvNeXt takes any word
+            raise TypeError("it has no dropout")
+        return model
     except EffnetError:
         raise
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
@@ -49,6 +55,35 @@ def build_other(
             f"{name} cannot be built with num_classes={num_classes}, in_channels={in_channels}, "
             f"dropout_rate={dropout_rate}, image_size={image_size}: {error}"
         ) from error
+
+
+@cache
+def takes_dropout(name: str, in_channels: int = 3, image_size: int | None = None) -> bool:
+    """Whether a model has a dropout to set the rate of; raises as `build_other` without one."""
+    _outline(name, in_channels, None, image_size)
+    try:
+        _outline(name, in_channels, 0.3125, image_size)  # a rate that no model has of its own
+    except EffnetError:
+        return False
+    return True
+
+
+def _outline(name: str, in_channels: int, rate: float | None, image_size: int | None) -> None:
+    """Build a model without numbers; with them where its builder computes some (RegNet's)."""
+    try:
+        with torch.device("meta"):
+            build_other(name, 2, in_channels, rate, image_size)
+    except EffnetError as error:
+        if "meta tensor" not in str(error):
+            raise
+        with torch.random.fork_rng(devices=[]):
+            build_other(name, 2, in_channels, rate, image_size)
+
+
+def _rates(model: nn.Module) -> set[float]:
+    """The rates of a model's dropouts, which are layers or numbers that it keeps."""
+    kept = [getattr(m, name, None) for m in model.modules() for name in ("p", "drop_rate")]
+    return {rate for rate in kept if isinstance(rate, float)}
 
 
 def classifier_name(model: nn.Module) -> str:
@@ -106,7 +141,9 @@ def _timm(
     name: str, num_classes: int, in_channels: int, dropout: float | None, image_size: int | None
 ) -> nn.Module:
     try:
-        import timm
+        with warnings.catch_warnings():  # in notebooks, of a progress bar that nothing here draws
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            import timm
     except ImportError:
         raise EffnetError(
             f"timm:{name} needs the package timm, which is not installed: pip install timm."

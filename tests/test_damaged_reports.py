@@ -8,12 +8,24 @@ from pathlib import Path
 import pytest
 from campaign import tries
 from damaging import DAMAGES, damage
-from fake_runs import fake_profile
+from fake_runs import fake_profile, fake_run
 
+from effnet import runs as runs_module
 from effnet.errors import EffnetError
 from effnet.files import Damaged, write_sealed
+from effnet.paths import ROOT
+from effnet.plots.dashboard import run_table
+from effnet.report.content import run_rows
 from effnet.report.page import build_report
-from effnet.runs import damaged_runs, grid_runs, load_runs, metrics, predictions, read_grid
+from effnet.runs import (
+    damaged_runs,
+    grid_runs,
+    load_runs,
+    metrics,
+    predictions,
+    read_grid,
+    runs_below,
+)
 from effnet.training.status import read_status
 from effnet.verdicts.claims import judge
 from effnet.verdicts.profile import damaged_profile
@@ -167,7 +179,54 @@ def test_a_run_that_says_running_is_believed_while_its_process_lives(reports):
         assert (str(pid) in row["message"]) == (state == "interrupted")
 
 
-def test_no_reports_folder_is_said(tmp_path):
-    assert load_runs(tmp_path / "none").empty and read_grid(tmp_path / "none") == []
+def test_no_reports_folder_is_said(tmp_path, monkeypatch):
+    (tmp_path / "a file").write_text("x")
+    (tmp_path / "birds").mkdir()
+    monkeypatch.setattr(runs_module, "REPORTS", tmp_path)
+    fake_run(tmp_path / "demo", "one")
+    for name, what in {
+        "none": "is not there", "a file": "is no folder", "birds": "is no report",
+        "demo/runs": "is no report",
+    }.items():  # fmt: skip
+        words = f"{name} {what}: give a profile's folder .{tmp_path}/demo; `make reproduce`"
+        with pytest.raises(EffnetError, match=words):
+            load_runs(tmp_path / name)
+    assert runs_below(tmp_path / "none").empty and read_grid(tmp_path / "none") == []
+    assert grid_runs(tmp_path / "none").empty
     with pytest.raises(EffnetError, match="is no folder"):
         judge(tmp_path / "none")
+
+
+@pytest.mark.parametrize("part", ["runs", "figures"])
+def test_a_report_without_runs_has_an_empty_table(tmp_path, part):
+    (tmp_path / part).mkdir()
+    assert load_runs(tmp_path).empty
+
+
+def test_a_relative_folder_starts_at_the_checkout(tmp_path, monkeypatch):
+    monkeypatch.setattr("effnet.trial.ROOT", tmp_path)
+    monkeypatch.chdir(ROOT / "notebooks")
+    fake_run(tmp_path / "reports/demo", "one")
+    (tmp_path / "reports/demo/runs/stray").mkdir()
+    (tmp_path / "reports/demo/runs/stray/trial.json").write_text("{}")
+    write_sealed(tmp_path / "reports/demo/grid.json", {"runs": []})
+    with pytest.warns(UserWarning, match="stray"):
+        assert list(load_runs("reports/demo")["name"]) == ["one"]
+    assert len(damaged_runs("reports/demo")) == 1 and read_grid("reports/demo") == []
+
+
+def test_a_run_that_never_began_is_not_running(tmp_path):
+    """Killed between its first file and its first status, or before any."""
+    folder = fake_run(tmp_path, "stopped")
+    for path in folder.iterdir():
+        if path.name != "trial.json":
+            path.unlink()
+    empty = tmp_path / "runs" / "0123456789ab"
+    empty.mkdir()
+    (empty / ".lock").touch()
+    runs = load_runs(tmp_path)
+    assert list(runs["state"]) == ["interrupted"]
+    assert list(runs["message"]) == ["stopped before it trained"]
+    assert list(run_table(runs)["state"]) == ["interrupted"]
+    row = run_rows(runs)[0]
+    assert (row["state"], row["last"], row["minutes"]) == ("interrupted", "–", "–")

@@ -9,7 +9,7 @@ from torch import nn
 from effnet.errors import EffnetError
 from effnet.model import EfficientNet, build_model
 from effnet.weights.load import freeze_pretrained, load_weights, save_weights
-from effnet.zoo import classifier_name
+from effnet.zoo import classifier_name, takes_dropout
 
 pytestmark = pytest.mark.usefixtures("freed_at_once")
 
@@ -74,8 +74,20 @@ def test_dropout_rate_reaches_the_library():
     assert model.classifier[0].p == 0.37
     pytest.importorskip("timm")
     assert build_model("timm:resnet18", dropout_rate=0.37).drop_rate == 0.37
-    with pytest.raises(EffnetError, match=r"torchvision:resnet18.*dropout_rate=0.37.*dropout"):
-        build_model("torchvision:resnet18", dropout_rate=0.37)
+    for name in ("resnet18", "densenet121", "convnext_tiny"):
+        with pytest.raises(EffnetError, match=rf"torchvision:{name}.*dropout_rate=0.37.*dropout"):
+            build_model(f"torchvision:{name}", dropout_rate=0.37)
+
+
+def test_which_models_take_dropout():
+    state = torch.random.get_rng_state()
+    with_it = {"alexnet", "efficientnet_b0", "mobilenet_v2", "googlenet", "swin_t", "vit_b_32"}
+    without = {"resnet50", "densenet121", "shufflenet_v2_x1_0", "regnet_y_400mf", "convnext_tiny"}
+    for name in with_it | without:
+        assert takes_dropout(f"torchvision:{name}", image_size=64) == (name in with_it), name
+    pytest.importorskip("timm")
+    assert takes_dropout("timm:resnet18") and takes_dropout("timm:vit_tiny_patch16_224", 1, 64)
+    assert torch.equal(state, torch.random.get_rng_state())
 
 
 def test_unknown_names_list_what_there_is():

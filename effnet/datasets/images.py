@@ -12,6 +12,7 @@ import math
 import os
 import stat
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -47,23 +48,27 @@ def require_file(path: Path | str) -> None:
         )
 
 
-def decode(path: Path | str, channels: int = 3) -> Image.Image:
+def decode(path: Path | str | Image.Image, channels: int = 3) -> Image.Image:
     """Return the whole image in mode "RGB" (`channels` 3) or "L" (1, PIL's luma of the RGB image).
+
+    An image that PIL has opened already goes the same way.
 
     Whatever PIL reads is taken as its `convert("RGB")` gives it (gray, CMYK, palette, alpha,
     16 bit; an EXIF orientation is ignored, as in the thesis). Truncated files are not read in part.
 
     Raises UnreadableImage.
     """
-    require_file(path)
+    if not isinstance(path, Image.Image):
+        require_file(path)
     try:
         with warnings.catch_warnings():
             # Large (below PIL's hard limit), odd palettes and broken metadata still give pixels.
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            opened = nullcontext(path) if isinstance(path, Image.Image) else Image.open(path)
+            with opened as image:
                 rgb = image.convert("RGB")
     except Image.UnidentifiedImageError:
-        empty = os.path.getsize(path) == 0
+        empty = not isinstance(path, Image.Image) and os.path.getsize(path) == 0
         raise UnreadableImage("the file is empty" if empty else "not an image PIL knows") from None
     except MemoryError:
         raise  # says nothing of the file
@@ -94,7 +99,11 @@ def crop_to_box(image: Image.Image, box: Box, margin: float = 0.0) -> Image.Imag
 
 
 def load(
-    path: Path | str, size: int, channels: int = 3, box: Box | None = None, margin: float = 0.0
+    path: Path | str | Image.Image,
+    size: int,
+    channels: int = 3,
+    box: Box | None = None,
+    margin: float = 0.0,
 ) -> np.ndarray:
     """Return one image as uint8 (size, size, channels). Raises UnreadableImage."""
     image = decode(path, channels)

@@ -8,8 +8,9 @@ from pathlib import Path
 from effnet.demo.folder import DRAWN, make_pretext
 from effnet.errors import EffnetError
 from effnet.paths import DATA
-from effnet.train import data_module, make_model, run
+from effnet.train import data_module, identify, make_model, run
 from effnet.training.checkpoints import best_weights
+from effnet.training.status import finished
 from effnet.trial import Trial
 from effnet.weights.formats import read_tensors
 from effnet.weights.load import save_weights
@@ -29,7 +30,8 @@ def pretext_trial(trial: Trial) -> Trial:
         width_coefficient=trial.width_coefficient,
         depth_coefficient=trial.depth_coefficient,
         image_size=trial.image_size,
-        padding="same",  # as the published checkpoints were trained
+        # As the published checkpoints were trained; None is another library's network.
+        padding=trial.padding and "same",
         normalization=trial.normalization,
         batch_size=16,
         batch_norm_momentum=trial.batch_norm_momentum,
@@ -52,6 +54,10 @@ def demo_checkpoint(trial: Trial) -> Path:
     """Path of the demo checkpoint that fits `trial`; made first where it is missing or damaged."""
     pretext = pretext_trial(trial)
     data = data_module(pretext)
+    data.setup()
+    data.setup()
+    if not finished(DATA / "weights" / "runs" / identify(pretext, data, None)):
+        print("first, and once: the demo's checkpoint is trained on other drawn cars", flush=True)
     folder = run(pretext, DATA / "weights" / "runs", name="demo pretraining", data=data)
     path = DATA / "weights" / f"demo-{pretext.model_name}-{folder.name}.pth"
     if not _is_sound(path):

@@ -11,7 +11,7 @@ from effnet.grid.workers import stop_with_parent
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m effnet.grid", description=__doc__)
-    parser.add_argument("profile", nargs="?", default="demo")
+    parser.add_argument("profile", nargs="?", default="demo", help="name, or path of a .yaml")
     parser.add_argument("--jobs", type=int, help="trials at once (default: by the machine)")
     parser.add_argument("--retry", choices=["failed"], help="try failed trials again, too")
     parser.add_argument(
@@ -23,8 +23,6 @@ def main() -> None:
     parser.add_argument("--began", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     profile = Profile.load(arguments.profile)
-    if not profile.jobs:
-        raise EffnetError(f"profile {profile.name} has no trials.")
     if arguments.jobs is not None and arguments.jobs < 1:
         raise EffnetError(f"--jobs is {arguments.jobs}: it must be at least 1.")
     if arguments.worker:
@@ -33,7 +31,7 @@ def main() -> None:
         return grid.train(wait=False)
     entries = train_grid(profile, arguments.jobs, bool(arguments.retry))
     if not arguments.go_on:
-        outcome.report(profile.name, entries)
+        outcome.report(profile, entries)
 
 
 if __name__ == "__main__":

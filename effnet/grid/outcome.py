@@ -53,7 +53,7 @@ def write(
     images, classes = len(data.annotations), data.num_classes
     environment = identity.environment()
     about: dict[str, Any] = {
-        "profile": profile.name,
+        "profile": profile.source,
         "note": profile.note,
         "data": {
             "name": _name(profile, data),
@@ -91,7 +91,7 @@ def _write_new(path: Path, value: dict[str, Any]) -> None:
     write_sealed(path, value)
 
 
-def report(name: str, entries: list[dict[str, Any]]) -> None:
+def report(profile: Profile, entries: list[dict[str, Any]]) -> None:
     """Print how a grid ended. Raises EffnetError that lists what is not finished, with reasons."""
     left: dict[str, list[str]] = {}
     for known in entries:
@@ -102,18 +102,19 @@ def report(name: str, entries: list[dict[str, Any]]) -> None:
     if left:
         lines = [f"  {', '.join(trials)}: {reason}" for reason, trials in left.items()]
         raise EffnetError(
-            f"profile {name}: {count} of {len(entries)} trials are not trained:\n"
+            f"profile {profile.name}: {count} of {len(entries)} trials are not trained:\n"
             + "\n".join(lines)
-            + f"\n`make grid PROFILE={name} RETRY=failed` tries them again; the others are ready."
+            + f"\n`make grid PROFILE={profile.source} RETRY=failed` tries them again; the others "
+            "are ready."
         )
-    print(f"profile {name}: {len(entries)} trials ready", flush=True)
+    print(f"profile {profile.name}: {len(entries)} trials ready", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m effnet.grid.outcome", description=__doc__)
-    parser.add_argument("profile", nargs="?", default="demo")
+    parser.add_argument("profile", nargs="?", default="demo", help="name, or path of a .yaml")
     profile = Profile.load(parser.parse_args().profile)
-    report(profile.name, read_grid(profile.reports))
+    report(profile, read_grid(profile.reports))
 
 
 if __name__ == "__main__":

@@ -6,20 +6,17 @@
 import argparse
 import itertools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from effnet import thesis
 from effnet.errors import EffnetError, command_line
+from effnet.grid import profile_file
 from effnet.paths import REPORTS, relative
 from effnet.trial import Trial
 from effnet.weights.published import fetch_weights
-
-FOLDER = Path(__file__).parent / "profiles"
 
 
 class Job(NamedTuple):
@@ -33,45 +30,47 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True)
 class Profile:
-    """One file of `effnet/grid/profiles`.
+    """One file of `effnet/grid/profiles`, or of the same form elsewhere.
 
     Attributes:
         name: of the file; results go to reports/<name>.
+        source: what `make ... PROFILE=` takes for it: its name, or the path of a file elsewhere.
         note: one line that says what its numbers are worth.
         values: hyperparameters that all its trials share.
         groups: per group the values it adds (`trial`), its `grid` of lists, what is to `vary` one
             at a time, its named `runs`, and whether finished runs keep their best weights
             (`keep_weights`, true).
         seeds: every trial is trained once for each, so that the spread over seeds shows.
+        places: where all that stands, for messages.
     """
 
     name: str
+    source: str
     note: str
     values: dict[str, Any]
     groups: dict[str, dict[str, Any]]
     seeds: tuple[int, ...]
+    places: profile_file.Places
 
     @classmethod
     def load(cls, name: str) -> "Profile":
-        """The profile called `name`; an unknown one is refused with the names there are."""
-        known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-        if name not in known:
-            raise EffnetError(f"profile is {name!r}: allowed are {', '.join(known)}.")
-        raw = _read(name)
-        folders: dict[str, str | None] = {}
-        folders["$STANFORD_CARS"] = os.environ.get("STANFORD_CARS") or "data/stanford_cars"
-        folders["$STANFORD_CARS_FRAMES"] = os.environ.get("STANFORD_CARS_FRAMES")
-        for part in (raw, *raw["groups"].values()):
-            values = part.get("trial", {})
-            if "data_dir" in values:
-                values["data_dir"] = folders.get(values["data_dir"], values["data_dir"])
+        """The profile called `name`, or the one in the file of that path.
+
+        Raises EffnetError for an unknown name, with those there are, and for whatever is wrong in
+        the file, with its line.
+        """
+        path = profile_file.find(name)
+        raw, places = profile_file.read(path)
+        source = path.stem if path.parent == profile_file.FOLDER else relative(path)
+        shared, seeds = raw["trial"], tuple(raw.get("seeds", [0]))
+        profile = cls(path.stem, source, raw["note"].strip(), shared, raw["groups"], seeds, places)
         # A group on a folder that was not given is left out.
-        groups = {
-            name: group
-            for name, group in raw["groups"].items()
-            if group.get("trial", {}).get("data_dir", "") is not None
-        }
-        return cls(name, raw["note"].strip(), raw["trial"], groups, tuple(raw.get("seeds", [0])))
+        there = {job.group for job in profile.jobs}
+        if not there:
+            variables = " and ".join(name[1:] for name in profile_file.VARIABLES)
+            places.fail(("groups",), f"no group has its images: set {variables}.")
+        groups = {group: spec for group, spec in raw["groups"].items() if group in there}
+        return replace(profile, groups=groups)
 
     @property
     def reports(self) -> Path:
@@ -81,62 +80,102 @@ class Profile:
     @property
     def demo(self) -> bool:
         """Whether the data are drawn by the kit rather than photographed."""
-        return str(self.values["data_dir"]).startswith("data/demo")
+        return self.jobs[0].trial.data_dir.startswith("data/demo")
 
     def trial(self, group: str, overrides: dict[str, Any] | None = None) -> Trial:
         """The first trial of a group, with other values where given."""
-        return Trial.make(self._variants(group)[0][1] | (overrides or {}))
+        if group not in self.groups:
+            raise EffnetError(
+                f"profile {self.name} has no group {group!r}, but {', '.join(self.groups)}. Add it "
+                f"({self.places[()].partition(',')[0]}), or take another profile or notebook."
+            )
+        first = self._variants(group)[0]
+        return Trial.make(overrides or {}, base=first.base | first.given)
 
     @cached_property
     def jobs(self) -> list[Job]:
         """Every trial of the profile, in the order of training."""
-        jobs = []
+        jobs: dict[str, Job] = {}
         for extra in self.seeds:
             for group in self.groups:
-                for label, values in self._variants(group):
+                for label, given, base, place in self._variants(group):
                     # Steps of 1000 keep clear of the seeds that the thesis's own repeats take.
-                    seed = values.get("seed", 0) + 1000 * extra
+                    seed = (base | given).get("seed", 0) + 1000 * extra
                     name = label if extra == self.seeds[0] else f"{label} seed {seed}"
+                    if name in jobs:
+                        self.places.fail(place, f"a second trial is called {name!r}.")
+                    try:
+                        trial = Trial.make(given | {"seed": seed}, base)
+                    except EffnetError as error:
+                        self.places.fail(place, f"trial {name!r}: {error}")
                     keep = self.groups[group].get("keep_weights", True)
-                    jobs.append(Job(name, group, Trial.make(values | {"seed": seed}), keep))
-        return jobs
+                    jobs[name] = Job(name, group, trial, keep)
+        return list(jobs.values())
 
-    def _variants(self, group: str) -> list[tuple[str, dict[str, Any]]]:
-        """Label and values of each trial of a group."""
-        if group not in self.groups:
-            raise EffnetError(
-                f"profile {self.name} has no group {group!r}: {', '.join(self.groups)}."
-            )
+    def _variants(self, group: str) -> list["_Variant"]:
+        """Every trial of a group whose images were given."""
         spec = self.groups[group]
-        base = self.values | spec.get("trial", {})
+        points = self._points(group, spec)
+        kind = "grid" if "grid" in spec else "vary"
+        places: list[profile_file.Place] = [("groups", group, kind) for _ in points]
+        places += [("groups", group, "runs", label) for label in spec["runs"]]
+        found = []
+        base = self.values | spec["trial"]
+        for (label, own), place in zip([*points, *spec["runs"].items()], places, strict=True):
+            folder = _data_dir((base | own).get("data_dir", Trial.data_dir))
+            if folder is None:
+                continue
+            given = own | {"data_dir": folder}
+            for level in (own, spec["trial"], self.values):
+                given = level | given
+                if "model_name" in level:  # what stands further out is for models in general
+                    break
+            found.append(_Variant(label, given, base, place))
+        return found
+
+    def _points(self, group: str, spec: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        """Label and own values of the trials of a group's `grid`, or of what it is to `vary`."""
         if spec.get("grid") == "thesis":
-            return [(label, base | values) for label, values in _thesis_grid(group)]
-        named = [(label, base | (values or {})) for label, values in spec.get("runs", {}).items()]
-        points: list[dict[str, Any]] = []
-        if "vary" in spec:  # each alone, around the group's own values
-            centre = {name: base[name] for name in spec["vary"]}
-            around = ([centre | {n: value} for value in spec["vary"][n]] for n in spec["vary"])
-            points = list(itertools.chain(*around))
-            points = [point for i, point in enumerate(points) if point not in points[:i]]
-        elif "grid" in spec:
+            return _thesis_grid(group)
+        if "grid" in spec:
             crossed = itertools.product(*spec["grid"].values())
-            points = [dict(zip(spec["grid"], point, strict=True)) for point in crossed]
-        labels = [" ".join([group, *itertools.starmap(_short, p.items())]) for p in points]
-        return [(label, base | p) for label, p in zip(labels, points, strict=True)] + named
+            points = [dict(zip(spec["grid"], values, strict=True)) for values in crossed]
+        else:  # each alone, around the group's own values
+            base, centre = self.values | spec["trial"], {}
+            for name in spec.get("vary", {}):
+                if name not in base:
+                    place = ("groups", group, "vary", name)
+                    message = f"there is no {name} to vary around: give one under `trial`."
+                    self.places.fail(place, message)
+                centre[name] = base[name]
+            around = [centre | {name: value} for name in centre for value in spec["vary"][name]]
+            points = [point for i, point in enumerate(around) if point not in around[:i]]
+        return [(_label(group, point), point) for point in points]
 
 
-def _read(name: str) -> dict[str, Any]:
-    """A profile's file; with `like`, on top of another one's."""
-    raw = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    if "like" in raw:
-        base = _read(raw["like"])
-        merged = {key: base[key] | raw.get(key, {}) for key in ("trial", "groups")}
-        raw = base | raw | merged
-    return raw
+class _Variant(NamedTuple):
+    label: str
+    given: dict[str, Any]
+    base: dict[str, Any]  # what counts besides, where the trial's model has such a thing
+    place: profile_file.Place  # in the profile's file
 
 
-def _short(name: str, value: Any) -> str:
-    return f"{ {'dropout_rate': 'p', 'weight_decay': 'wd'}.get(name, name) }={value:g}"
+def _label(group: str, point: dict[str, Any]) -> str:
+    """The name of a trial of a grid, as "pretrained p=0.2 wd=0.01"."""
+    short = {"dropout_rate": "p", "weight_decay": "wd"}
+    words = [group]
+    for name, value in point.items():
+        plain = isinstance(value, float) and float(f"{value:g}") == value
+        words.append(f"{short.get(name, name)}={f'{value:g}' if plain else value}")
+    return " ".join(words)
+
+
+def _data_dir(value: str) -> str | None:
+    """A trial's folder; that of a variable which is not set is None."""
+    folders: dict[str, str | None] = {}
+    folders["$STANFORD_CARS"] = os.environ.get("STANFORD_CARS") or "data/stanford_cars"
+    folders["$STANFORD_CARS_FRAMES"] = os.environ.get("STANFORD_CARS_FRAMES")
+    return folders.get(value, value)
 
 
 def _thesis_grid(group: str) -> list[tuple[str, dict[str, Any]]]:
@@ -171,7 +210,7 @@ def checkpoint_names(profile: Profile) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m effnet.grid.profiles", description=__doc__)
-    parser.add_argument("profile", nargs="?", default="demo")
+    parser.add_argument("profile", nargs="?", default="demo", help="name, or path of a .yaml")
     profile = Profile.load(parser.parse_args().profile)
     names = checkpoint_names(profile)
     if not names:

@@ -26,7 +26,7 @@ from effnet.files import Damaged, locked, make_folder
 from effnet.grid import outcome, workers
 from effnet.grid.probe import images_per_second
 from effnet.grid.profiles import Job, Profile
-from effnet.runs import load_runs
+from effnet.runs import runs_below
 from effnet.train import TrialInterrupted, identify, run
 from effnet.training import identity
 from effnet.training.record import run_lock
@@ -245,7 +245,7 @@ def _size(job: Job) -> tuple[str, int]:
 
 def _measured_speed(profile: Profile) -> dict[tuple[str, int], float]:
     """Training images per second (validation's time included) by model and resolution."""
-    runs = load_runs(profile.reports, states=("finished",))
+    runs = runs_below(profile.reports, states=("finished",))
     if runs.empty:
         return {}
     runs = runs[runs["device"] == identity.environment()["device"]]

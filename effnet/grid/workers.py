@@ -22,11 +22,13 @@ def train(profile: Profile, jobs: int, began: str, retry: bool) -> None:
     for it, and an interrupted one would begin the call that is queued behind. Here the run folders
     and their locks say what is left to do, so that nothing needs handing out or sending back.
     """
-    command = [sys.executable, "-m", "effnet.grid", profile.name, "--worker", str(jobs)]
+    command = [sys.executable, "-m", "effnet.grid", profile.source, "--worker", str(jobs)]
     command += ["--began", began, *(["--retry", "failed"] if retry else [])]
 
     def start() -> Worker:
-        return subprocess.Popen(command, stdin=subprocess.PIPE)
+        # They share one terminal: lines, no bars.
+        environment = os.environ | {"TQDM_DISABLE": "1"}
+        return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
 
     working = [start() for _ in range(jobs)]
     try:

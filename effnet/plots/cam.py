@@ -16,18 +16,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from effnet import inference
 from effnet.datasets.layouts import open_dataset
 from effnet.errors import EffnetError
-from effnet.files import read_sealed
 from effnet.model import EfficientNet
 from effnet.plots.augmentation import picture
 from effnet.plots.groups import absent
 from effnet.plots.style import GREEN, VERMILLION, footnote, new_figure, plain, styled
 from effnet.runs import predictions, run_folder
-from effnet.train import make_classifier
-from effnet.training.checkpoints import best_weights
 from effnet.training.module import Classifier
-from effnet.trial import Trial, resolve
+from effnet.trial import resolve
 
 ROWS = 7  # of the map that B0 at 224 pixels has behind its last block
 
@@ -76,17 +74,12 @@ def grad_cam(
 
 
 def load_trained(run: pd.Series | Path | str) -> Classifier:
-    """The network of a finished run with the weights of its best epoch, on the CPU."""
-    folder = run_folder(run)
-    values = read_sealed(folder / "trial.json")["trial"]
-    # The weights come from the run itself; the checkpoint that it began with may be gone.
-    trial = Trial.make(values | {"weights": None, "freeze_pretrained_weights": False})
-    best = best_weights(folder)
-    if "_fc.bias" not in best:
-        raise EffnetError(f"{folder}: figure 8 needs an EfficientNet, not {trial.model_name}.")
-    classifier = make_classifier(trial, len(best["_fc.bias"]), None)
-    classifier.model.load_state_dict(best)
-    return classifier.eval()
+    """A finished run's EfficientNet with the weights of its best epoch, on the CPU."""
+    classifier, _ = inference.load_trained(run)
+    if not isinstance(classifier.model, EfficientNet):
+        name = classifier.trial.model_name
+        raise EffnetError(f"{run_folder(run)}: figure 8 needs an EfficientNet, not {name}.")
+    return classifier
 
 
 def choose_images(runs: pd.DataFrame, count: int = 3) -> list[str]:

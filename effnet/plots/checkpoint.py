@@ -15,7 +15,8 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from effnet.count import count_parameters, count_trainable_parameters
-from effnet.model import PADDINGS, Conv2d, build_model
+from effnet.model import PADDINGS, SCALES, Conv2d, build_model
+from effnet.plots.groups import absent
 from effnet.plots.style import BLUE, GREY, LIGHT, VERMILLION, footnote, new_figure, styled
 from effnet.train import make_model
 from effnet.trial import Trial
@@ -23,10 +24,11 @@ from effnet.weights.formats import read_tensors
 from effnet.weights.load import load_weights
 
 
-def trainable_table(trial: Trial, num_classes: int, checkpoint: Path) -> pd.DataFrame:
+def trainable_table(trial: Trial, num_classes: int, checkpoint: Path | None) -> pd.DataFrame:
     """Parameters that train when everything does, and when all that was loaded is frozen."""
     rows = []
-    for freeze, what in ((False, "everything trains"), (True, "loaded weights frozen")):
+    settings = [(False, "everything trains"), (True, "loaded weights frozen")]
+    for freeze, what in settings if checkpoint else settings[:1]:
         model = make_model(trial.replace(freeze_pretrained_weights=freeze), num_classes, checkpoint)
         trained = [name for name, p in model.named_parameters() if p.requires_grad]
         number, total = count_trainable_parameters(model), count_parameters(model)
@@ -44,11 +46,14 @@ def trainable_table(trial: Trial, num_classes: int, checkpoint: Path) -> pd.Data
 
 
 @torch.inference_mode()
-def logits_under(checkpoint: Path, trial: Trial, images: Tensor) -> dict[str, Tensor]:
+def logits_under(checkpoint: Path | None, trial: Trial, images: Tensor) -> dict[str, Tensor]:
     """Logits (B, N) of normalised images (B, C, H, W) under each padding, in eval mode.
 
     The checkpoint's own classifier is used, so N is the number of classes it was trained on.
+    Empty without a checkpoint, and for a network of another library.
     """
+    if checkpoint is None or trial.model_name not in SCALES:
+        return {}
     biases = [tensor for name, tensor in read_tensors(checkpoint).items() if name.endswith(".bias")]
     logits = {}
     for padding in PADDINGS:
@@ -66,7 +71,10 @@ def logits_under(checkpoint: Path, trial: Trial, images: Tensor) -> dict[str, Te
 
 
 def padding_table(logits: dict[str, Tensor]) -> pd.DataFrame:
-    """How far the logits of the two paddings are apart, a row per measure."""
+    """How far the logits of the two paddings are apart, a row per measure; none without logits."""
+    columns = ["measure", "value"]
+    if not logits:
+        return pd.DataFrame(columns=columns)
     same, symmetric = (logits[padding].double() for padding in PADDINGS)
     gap = (same - symmetric).abs()
     agree = (same.argmax(1) == symmetric.argmax(1)).double().mean().item()
@@ -79,7 +87,7 @@ def padding_table(logits: dict[str, Tensor]) -> pd.DataFrame:
         "mean difference, as a share of the deviation": (gap.mean() / same.std()).item(),
         "images with the same predicted class (%)": 100 * agree,
     }
-    return pd.DataFrame(rows.items(), columns=["measure", "value"])
+    return pd.DataFrame(rows.items(), columns=columns)
 
 
 @styled
@@ -88,6 +96,8 @@ def padding_effect(logits: dict[str, Tensor], side: int = 8) -> Figure:
 
     `side`: pixels of the drawn row; what each output reads is found by its gradient.
     """
+    if not logits:
+        return absent("Two paddings", "This profile has no checkpoint of the kit's networks.")
     figure, (left, right) = new_figure(1, 2, height=4.0, width_ratios=[1.2, 1])
     for level, padding in enumerate(PADDINGS):
         _windows(left, Conv2d(1, 1, 3, 2, padding=padding), side, 4.6 * (1 - level), padding)

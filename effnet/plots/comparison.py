@@ -18,7 +18,7 @@ from effnet.plots.groups import (
     published_run,
     siblings,
 )
-from effnet.plots.listing import lr_drops
+from effnet.plots.listing import LAST_EPOCH, lr_drops
 from effnet.plots.style import GREY, footnote, hide_axes, new_figure, plain, styled
 from effnet.runs import metrics
 
@@ -89,12 +89,12 @@ def comparison_table(
                     "max_train_acc (batches)": theirs["max_train_acc"],
                     "batch size": theirs["batch_size"],
                     "weight decay": theirs["weight_decay"],
-                    "last epoch": theirs["epochs"],
+                    LAST_EPOCH: theirs["epochs"],
                     "lr drops at": str(theirs["lr_drops_at_epochs"]).replace(";", ", "),
                 }
             )
     table = pd.DataFrame(rows)
-    for column in table.columns.intersection(["last epoch", "gap at epoch", "seeds", "batch size"]):
+    for column in table.columns.intersection([LAST_EPOCH, "gap at epoch", "seeds", "batch size"]):
         table[column] = table[column].astype("Int64")  # whole numbers that may be missing
     return table
 
@@ -117,7 +117,7 @@ def _row(runs: pd.DataFrame, group: str, run: pd.Series, epoch: int) -> dict[str
         "batch size": run["batch_size"],
         "weight decay": run["weight_decay"],
         "trained parameters": run.get("trainable_parameters"),
-        "last epoch": last,
+        LAST_EPOCH: last,
         "lr drops at": ", ".join(map(str, lr_drops(history))) or "none",
         "loss gap (val - train)": gap.iloc[at],
         "gap at epoch": int(history["epoch"].iloc[at]),

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from effnet.files import digest
 from effnet.plots.groups import absent, group_colour, group_label, present
+from effnet.plots.listing import LAST_EPOCH
 from effnet.plots.style import (
     GREEN,
     GREY,
@@ -59,7 +60,7 @@ def run_table(runs: pd.DataFrame) -> pd.DataFrame:
                 "state": run["state"],
                 "created": str(run["created"])[:16].replace("T", " "),
                 "running_time_s": run["seconds"],
-                "epoch_last": last.get("epoch"),
+                LAST_EPOCH: last.get("epoch"),
                 "train_acc_last": last.get("train_acc_batch_mean"),
                 "val_acc_max": None if past is None else past["val_acc_batch_mean"].max(),
                 "val_acc_max_per_image": None if past is None else past["val_acc"].max(),
@@ -98,7 +99,7 @@ def run_table_figure(table: pd.DataFrame, source: str, count: int = 20) -> Figur
         "state": (0.275, "left", shown["state"].map(plain)),
         "created\n(UTC)": (0.37, "left", shown["created"].str[5:].map(plain)),
         "time": (0.555, "right", shown["running_time_s"].map(duration)),
-        "epoch\nlast": (0.605, "right", shown["epoch_last"].map(_number("{:.0f}"))),
+        "last\nepoch": (0.605, "right", shown[LAST_EPOCH].map(_number("{:.0f}"))),
         "train\nacc last": (0.67, "right", shown["train_acc_last"].map(_number("{:.3f}"))),
         "val acc\nmax": (0.735, "right", shown["val_acc_max"].map(_number("{:.3f}"))),
         "s per\nepoch": (0.788, "right", shown["lap_time_s"].map(_number("{:.1f}"))),
@@ -116,7 +117,7 @@ def run_table_figure(table: pd.DataFrame, source: str, count: int = 20) -> Figur
     for group in present(shown["group"]):
         ax.plot([], [], "s", color=group_colour(group), label=group_label(group))
     figure.legend(loc="outside upper center", ncols=4)
-    footnote(figure, f"{source}; newest {len(shown)} of {len(table)} runs")
+    footnote(figure, f"{source}; newest {len(shown)} of {len(table)} runs; epochs count from 0")
     return figure
 
 

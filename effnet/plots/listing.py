@@ -22,6 +22,9 @@ FROM_GRID = {
 }
 
 
+LAST_EPOCH = "last epoch, from 0"  # as the thesis counts: its table of runs, too
+
+
 def lr_drops(history: pd.DataFrame) -> list[int]:
     """First epochs (0-based) at each lower learning rate, from a run's metrics."""
     lr = history["lr"].to_numpy()
@@ -63,7 +66,7 @@ def listing(
             "max_train_acc",
         ),
         ("max_train_acc (images)", f"{history['train_acc'].max():.4f}", ""),
-        ("last epoch", str(int(history["epoch"].iloc[-1])), "epochs"),
+        (LAST_EPOCH, str(int(history["epoch"].iloc[-1])), "epochs"),
         ("lr drops at", ", ".join(map(str, lr_drops(history))) or "none", "lr_drops_at_epochs"),
         ("weights", _text(run["weights"], "none"), "pretrained"),
         ("in_channels", _text(run["in_channels"]), "in_channels"),
@@ -106,7 +109,7 @@ def group_table(runs: pd.DataFrame, group: str) -> pd.DataFrame:
         "max_val_acc (images)": "max_val_acc",
         "max_train_acc (batches)": "max_train_acc_batch_mean",
         "max_train_acc (images)": "max_train_acc",
-        "last epoch": "last_epoch",
+        LAST_EPOCH: "last_epoch",
         "lr drops at": "lr_drops",
         "seconds": "seconds",
     }
@@ -141,7 +144,7 @@ def epochs_to_reach(
             row.append(reached.iloc[0] if len(reached) else pd.NA)
         rows.append(row)
     names = [f"epoch of {accuracy:.0%}" for accuracy in accuracies]
-    return pd.DataFrame(rows, columns=["run", "last epoch", *names])
+    return pd.DataFrame(rows, columns=["run", LAST_EPOCH, *names])
 
 
 def draw_listing(ax: Axes, table: pd.DataFrame) -> None:

@@ -13,10 +13,11 @@ from effnet.plots.expected import expectations, summary
 from effnet.plots.published_grid import published_grid
 from effnet.report.failures import find_failures
 from effnet.report.items import Context, Item, fill
-from effnet.runs import load_runs
+from effnet.report.runner import GROUPS
+from effnet.runs import runs_below
 from effnet.verdicts.execution import execution, execution_table, execution_text
 from effnet.verdicts.finding import BASES, HOW_TO_GET_REAL_DATA, PUBLISHED, SET, SYMBOLS
-from effnet.verdicts.profile import data_label, is_real, read_profile
+from effnet.verdicts.profile import command_profile, data_label, is_real, read_profile
 from effnet.verdicts.summary import counts, headline, part_of
 
 # The chapter that shows what a notebook makes beyond the thesis's figures.
@@ -60,7 +61,7 @@ def gather(
         notebooks: executed notebooks that were exported, each with the tags of its cells.
         damaged: those that could not be, each with the reason.
     """
-    runs = load_runs(reports)
+    runs = runs_below(reports)
     runs = runs[runs["state"] != "damaged"]  # listed with the damaged files
     failures = find_failures(reports)
     context = Context(
@@ -68,6 +69,7 @@ def gather(
         notebooks=notebooks,
         failed={notebook["name"]: notebook["begun"] for notebook in failures.notebooks},
         damaged=failures.damaged,
+        left_out={n: g for n, g in GROUPS.items() if failures.groups and g not in failures.groups},
     )
     failures.damaged += damaged
     profile = read_profile(reports)
@@ -83,6 +85,7 @@ def gather(
     counted = counts(claims)
     return {
         "name": reports.name,
+        "source": command_profile(reports),
         "profile": profile,
         "demo": any(item.origin.get("demo") for item in figures)
         or profile.get("data", {}).get("name") == "demo",
@@ -162,7 +165,7 @@ def run_rows(runs: pd.DataFrame) -> list[dict[str, str]]:
             "val_images": _number(run["max_val_acc"], ".4f"),
             "test": _number(run.get("test_acc"), ".4f"),
             "train": _number(run["max_train_acc_batch_mean"], ".4f"),
-            "epochs": _number(run.get("last_epoch"), ".0f"),
+            "last": _number(run.get("last_epoch"), ".0f"),
             "best": _number(run.get("best_epoch"), ".0f"),
             "minutes": _number((run["seconds"] or float("nan")) / 60, ".1f"),
         }

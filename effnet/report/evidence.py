@@ -12,12 +12,15 @@ from pathlib import Path
 
 from effnet.errors import command_line
 from effnet.files import atomic_write, digest, read_sealed, write_json, write_sealed
+from effnet.grid.profiles import Profile
 from effnet.paths import REPORTS, relative
 from effnet.report.output import compact
 from effnet.report.records import NOTEBOOKS, from_records
-from effnet.report.runner import find_notebook, run_notebook
+from effnet.report.runner import notebooks_of, run_notebook
 from effnet.runs import PACKED, PACKING, load_runs
 from effnet.training.status import OUTPUTS, sealed
+from effnet.trial import resolve
+from effnet.verdicts.profile import command_profile
 
 OF_PROFILE = ("grid.json", "profile.json", "claims.csv", "report.md", "summary.md")
 WHOLE = ("trial.json", "status.json", "metrics.csv", "summary.json")
@@ -75,10 +78,11 @@ def redraw(reports: Path) -> None:
         return
     if not any(reports.glob(f"runs/*/*{PACKING}")):
         return
-    for number in NOTEBOOKS:
-        if not (reports / "notebooks" / find_notebook(number).name).exists():
+    profile = command_profile(reports)
+    for name in notebooks_of(Profile.load(profile)):
+        if name[:2] in NOTEBOOKS and not (reports / "notebooks" / f"{name}.ipynb").exists():
             with from_records():
-                run_notebook(number, reports.name)
+                run_notebook(name, profile)
 
 
 def _without_places(kept: Path) -> None:
@@ -101,8 +105,8 @@ def _copy(source: Path, target: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m effnet.report.evidence", description=__doc__)
     kept = parser.add_subparsers(dest="command", required=True).add_parser("keep")
-    kept.add_argument("source", type=Path)
-    kept.add_argument("target", type=Path)
+    kept.add_argument("source", type=resolve)
+    kept.add_argument("target", type=resolve)
     options = parser.parse_args()
     folders = keep(options.source, options.target)
     print(f"{len(folders)} runs kept in {relative(options.target)}")

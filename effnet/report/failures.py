@@ -9,7 +9,7 @@ from typing import Any
 from effnet.files import Damaged
 from effnet.paths import relative
 from effnet.report.notebooks import FAILED
-from effnet.runs import damaged_runs, load_runs, read_grid
+from effnet.runs import damaged_runs, read_grid, runs_below
 from effnet.training.identity import code_hash
 from effnet.verdicts.profile import damaged_profile
 
@@ -23,6 +23,7 @@ class Failures:
         runs: id, name and message of each failed run of the grid, or of today's training code.
         missing: names of the grid's runs that are neither finished nor failed, with their state.
         grid: how many of the grid's runs are finished, and how many there are.
+        groups: the groups that they are of.
         damaged: files, with what is the matter with them.
     """
 
@@ -30,6 +31,7 @@ class Failures:
     runs: list[dict[str, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     grid: tuple[int, int] = (0, 0)
+    groups: set[str] = field(default_factory=set)
     damaged: list[tuple[str, str]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -56,7 +58,7 @@ def find_failures(reports: Path) -> Failures:
     if text := damaged_profile(reports):
         path = relative(reports / "profile.json")
         found.damaged.append((path, text.removeprefix(f"{path} ")))
-    runs = load_runs(reports)
+    runs = runs_below(reports)
     states = dict(zip(runs["trial_id"], runs["state"], strict=True))
     try:
         grid = read_grid(reports)
@@ -76,7 +78,7 @@ def find_failures(reports: Path) -> Failures:
         elif state not in ("finished", "failed"):
             found.missing.append(f"{entry['name']}: {state or 'missing'}")
     done = sum(states.get(entry["trial_id"]) == "finished" for entry in grid)
-    found.grid = (done, len(grid))
+    found.grid, found.groups = (done, len(grid)), {entry["group"] for entry in grid}
     return found
 
 

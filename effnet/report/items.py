@@ -43,6 +43,7 @@ class Item:
     file: str = ""  # relative to the page
     origin: dict[str, Any] = field(default_factory=dict)
     lost: bool = False  # it was made, and nothing of it is whole
+    needs: str = ""  # the group without which the profile has not its notebook
     earlier: bool = False  # its notebook failed since, before it came to this figure
     runs: list[dict[str, str]] = field(default_factory=list)
     more_runs: int = 0
@@ -60,6 +61,7 @@ class Context:
     notebooks: dict[str, set[str]]  # exported ones, each with the tags of its cells
     failed: dict[str, str]  # notebooks that failed, with the time at which they began
     damaged: list[tuple[str, str]]
+    left_out: dict[str, str]  # group that the profile lacks, by the number of its notebook
 
 
 def fill(item: Item, folder: Path, context: Context) -> None:
@@ -71,6 +73,7 @@ def fill(item: Item, folder: Path, context: Context) -> None:
     files = [path for path in files if path.exists()]
     record = folder / f"{item.id}.json"
     if not files and not record.exists():
+        item.needs = context.left_out.get(item.notebook[:2], "")
         return
     item.origin = _record(record, context.damaged)
     _fill_origin(item, context)

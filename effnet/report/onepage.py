@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 
 from effnet import thesis
-from effnet.files import Damaged, read_sealed, write_text
+from effnet.files import Damaged, read_sealed
 from effnet.plots.differences import ACCURACY, THEIRS, differences, model_label
 from effnet.plots.groups import PUBLISHED, PUBLISHED_BEST, best_of
 from effnet.plots.one_factor import WHOLE
 from effnet.plots.overview import Line, group_lines
 from effnet.plots.scatter import mean_interval
 from effnet.report.content import short
+from effnet.report.notebooks import write_page
 from effnet.runs import read_grid, run_folder
 from effnet.trial import Trial
 from effnet.verdicts.claims import AS_IN_THESIS, judge
@@ -29,7 +30,7 @@ from effnet.verdicts.finding import (
     WITHIN_SPREAD,
     sentence,
 )
-from effnet.verdicts.profile import is_real, profile_runs, read_profile
+from effnet.verdicts.profile import command_profile, is_real, profile_runs, read_profile
 
 DIRECTIONS = {
     SAME_DIRECTION: "as the thesis has it, beyond what chance makes",
@@ -73,9 +74,9 @@ def write_onepage(reports: Path | str, claims: pd.DataFrame | None = None) -> Pa
         blocks += ["## What the groups reach", *_groups(runs)]
         blocks += ["## What is compared", *_questions(runs, claims, is_real(profile))]
         blocks += ["## Where it differs from the thesis", _bullets(_unlike(runs, profile))]
-    blocks += ["## To get it again", _again(reports.name, runs, profile)]
+    blocks += ["## To get it again", _again(command_profile(reports), runs, profile)]
     path = reports / "summary.md"
-    write_text(path, "\n\n".join(block for block in blocks if block) + "\n")
+    write_page(path, "\n\n".join(block for block in blocks if block) + "\n")
     return path
 
 
@@ -143,7 +144,8 @@ def _groups(runs: pd.DataFrame) -> list[str]:
 
 def _group_row(runs: pd.DataFrame, line: Line) -> tuple[str, ...]:
     values, first = 100 * line.runs[ACCURACY], line.runs.iloc[0]
-    setting = f"dropout {first['dropout_rate']:g}, decay {first['weight_decay']:g}, "
+    dropout = "no dropout" if pd.isna(rate := first["dropout_rate"]) else f"dropout {rate:g}"
+    setting = f"{dropout}, decay {first['weight_decay']:g}, "
     setting += f"up to {first['epochs']:g} epochs"
     mean = f"{values.mean():.1f} ± {mean_interval(values):.1f}" if len(values) > 1 else "–"
     best = line.runs.loc[values.idxmax()] if line.whole else best_of(runs, line.group)

@@ -22,7 +22,7 @@ from effnet.report.content import gather, slug
 from effnet.report.failures import say
 from effnet.report.notebooks import TEMPLATES, anchor, export_notebooks, write_page
 from effnet.report.onepage import text, write_onepage
-from effnet.runs import history, load_runs
+from effnet.runs import history, runs_below
 from effnet.training import identity
 from effnet.trial import field_help
 from effnet.verdicts.claims import write_claims
@@ -97,7 +97,7 @@ def _write_run_pages(reports: Path, environment: Any) -> None:
     """`runs/<id>/index.html`: hyperparameters, curves and files of each run."""
     template = environment.get_template("run.html.j2")
     help_lines = field_help()
-    runs = load_runs(reports)
+    runs = runs_below(reports)
     for run in runs[runs["state"] != "damaged"].to_dict("records"):
         folder = Path(run["path"])
         past = history(folder)

@@ -13,10 +13,13 @@ from matplotlib.figure import Figure
 
 from effnet.grid.profiles import Profile
 from effnet.paths import relative
+from effnet.plots.groups import data_note
+from effnet.plots.style import plain
 from effnet.report.output import setup_display, write_figure, write_record
-from effnet.report.parameters import OWN_PARAMETERS, assigned_names, check_names, label
+from effnet.report.own import OWN, own_reports, runs_of
+from effnet.report.parameters import label, set_in_cells, settle
 from effnet.report.records import ASKED_FOR, NOTEBOOKS, Records
-from effnet.runs import grid_runs, load_runs
+from effnet.runs import grid_runs, runs_below
 from effnet.spreadsheet import write_csv
 from effnet.training import identity
 from effnet.trial import check_tracker
@@ -31,6 +34,9 @@ class Session:
     Attributes:
         profile: the profile, with its reports folder and note.
         trial: the notebook's own trial: the first of its group, with the parameters that were set.
+        group: the group that it belongs to; grayscale trials from scratch have their own.
+        images: the name of the reader's own images; None for the profile's.
+        home: the folder of reports that its runs belong to: the profile's, or that of the images.
         reports: where figures and tables go; a folder of its own when a parameter was overridden,
             so that the profile's results stay what the profile says.
         recorded: whether the images are not at hand, and what runs recorded stands for them.
@@ -46,13 +52,24 @@ class Session:
     ) -> None:
         check_tracker(tracker)
         self.notebook, self.group, self.tracker = notebook, group, tracker
-        self.profile = Profile.load(profile)
-        first = group or next(iter(self.profile.groups))
+        self.profile = Profile.load(str(profile))
+        groups = self.profile.groups
+        # Without a group of its own a notebook shows weights where the profile has any.
+        first = group or next((g for g in groups if self.profile.trial(g).weights), [*groups][0])
+        if group == "scratch_rgb" and overrides.get("in_channels") == 1:
+            self.group = "scratch_gray"
+            first = self.group if self.group in self.profile.groups else group
         self.trial = self.profile.trial(first, overrides)
         self.overrides = overrides
-        self.reports = self.profile.reports
-        if overrides:
-            self.reports /= f"custom/{label(overrides)}"
+        self.images: str | None = None
+        self.home = self.reports = self.profile.reports
+        about_images = notebook[:2] == OWN  # whatever they are, and whatever was set
+        if about_images or self.trial.path() != self.profile.trial(first).path():
+            self.home = self.reports = own_reports(self.trial.path())
+            self.images = self.home.name
+        changed = {k: v for k, v in overrides.items() if k != "data_dir" or not self.images}
+        if changed and not about_images:
+            self.reports /= f"custom/{label(changed)}"
         self.recorded = notebook[:2] in NOTEBOOKS and not overrides and self._only_records()
         self.started = time.perf_counter()
         self._own_run: Path | None = None
@@ -64,26 +81,24 @@ class Session:
         Raises EffnetError for an unknown parameter, a wrong type or a value out of range, before
         anything is read or trained.
         """
-        declared, injected = assigned_names(namespace)
-        check_names(injected, declared, notebook)
-        # Only declared names: a later cell may well call its own variable `weights`.
-        overrides = {
-            name: namespace[name]
-            for name in sorted(declared - OWN_PARAMETERS)
-            if namespace.get(name) is not None
-        }
         setup_display()
-        session = cls(
-            namespace["profile"], notebook, group, overrides, namespace.get("tracker") or "none"
-        )
+        values = set_in_cells(namespace, notebook)
+        session = cls(values["profile"], notebook, group, *settle(values))
         print(session)
         return session
 
     def _only_records(self) -> bool:
-        absent = not self.profile.demo and not self.trial.path().exists()
+        place = self.trial.path()
+        # A data set of torchvision's has a name, and no folder that could be absent.
+        absent = not self.profile.demo and place.is_absolute() and not place.exists()
         return (absent or ASKED_FOR in os.environ) and len(grid_runs(self.profile.reports)) > 0
 
     def __str__(self) -> str:
+        if self.images:
+            return (
+                f"images of {relative(self.trial.path())}; runs, figures and tables go to "
+                f"{relative(self.reports)}; what is not set is as in profile {self.profile.name}"
+            )
         trained = grid_runs(self.profile.reports)
         text = f"profile {self.profile.name}: {self.profile.note}"
         if self.overrides:
@@ -96,7 +111,7 @@ class Session:
         elif len(trained) < len(self.profile.jobs):
             text += (
                 f"\n{len(trained)} of the profile's {len(self.profile.jobs)} runs are trained; "
-                f"`make reproduce PROFILE={self.profile.name}` trains the others"
+                f"`make reproduce PROFILE={self.profile.source}` trains the others"
             )
         return text
 
@@ -129,21 +144,27 @@ class Session:
         for it (None without one), and a line says so. Overridden trials are always tried.
         """
         from effnet.train import identify, run
+        from effnet.training.trackers import send
 
         if self.recorded:
-            return self.data.run(self.group, self._job_name())
-        if not self.overrides:
+            row = self.data.run(self.group, self._job_name())
+            if row is not None:
+                send(self.tracker, Path(row["path"]))
+            return row
+        if not self.overrides and not self.images:
             trial_id = identify(self.trial, self.data, self.checkpoint)
-            known = load_runs(self.profile.reports, states=("failed",))
+            known = runs_below(self.profile.reports, states=("failed",))
             failed = known[known["trial_id"] == trial_id]
             if len(failed):
                 return self._instead_of(failed.iloc[0])
         name = label(self.overrides) if self.overrides else self._job_name()
+        if self.images:
+            name = f"{self.trial.model_name}, {self.trial.side} px, seed {self.trial.seed}"
         self._own_run = run(
-            self.trial, self.profile.reports / "runs", name, self.trial.group, self.tracker,
+            self.trial, self.home / "runs", name, self.trial.group, self.tracker,
             data=self.data, checkpoint=self.checkpoint,
         )  # fmt: skip
-        runs = load_runs(self.profile.reports)
+        runs = runs_below(self.home)
         return runs[runs["trial_id"] == self._own_run.name].iloc[0]
 
     def _instead_of(self, failed: pd.Series) -> pd.Series | None:
@@ -157,13 +178,32 @@ class Session:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """The finished runs of the profile's grid, and this notebook's own."""
+        """The finished runs of the profile's grid, and this notebook's own.
+
+        Of a reader's own images: the runs that saw them, and no other.
+        """
+        if self.images:
+            return runs_of(self.home, self.data.data_hash)
         runs = grid_runs(self.profile.reports)
         if self._own_run and self._own_run.name not in set(runs["trial_id"]):
-            everything = load_runs(self.profile.reports, states=("finished",))
+            everything = runs_below(self.profile.reports, states=("finished",))
             own = everything[everything["trial_id"] == self._own_run.name]
             runs = pd.concat([runs, own], ignore_index=True)
         return runs
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the images are drawn by the kit rather than photographed."""
+        from effnet.demo.folder import DRAWN
+
+        return self.profile.demo and (not self.images or self.trial.path() in DRAWN)
+
+    @property
+    def source(self) -> str:
+        """The words with which figures say what they show."""
+        if self.images:
+            return f"{plain(self.images)}, own images"
+        return data_note(self.profile.name, self.profile.demo)
 
     def _job_name(self) -> str | None:
         return next((job.name for job in self.profile.jobs if job.trial == self.trial), None)
@@ -209,11 +249,14 @@ class Session:
 
     def claims(self) -> None:
         """Show the thesis's claims that this notebook is about, beside what came out here."""
-        from IPython.display import display
+        from IPython.display import Markdown, display
 
         from effnet.verdicts.claims import closing_table
 
-        display(closing_table(self.profile.reports, self.notebook))
+        if self.images:
+            display(Markdown("These are other images: nothing here speaks of the thesis's claims."))
+        else:
+            display(closing_table(self.home, self.notebook))
 
     def _record(
         self,
@@ -233,9 +276,9 @@ class Session:
                 "caption": caption,
                 "notebook": self.notebook,
                 "cell": name,
-                "profile": self.profile.name,
-                "demo": self.profile.demo,
-                "photographs": photographs and not self.profile.demo,
+                "profile": self.images or self.profile.name,
+                "demo": self.drawn,
+                "photographs": photographs and not self.drawn,
                 "runs": [] if ids is None else sorted(ids["trial_id"]),
                 "data_hash": self.data.data_hash,
                 # Records are of the code that trained them.

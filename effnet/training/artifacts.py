@@ -9,9 +9,9 @@ import torch
 from effnet.count import count_parameters, count_trainable_parameters
 from effnet.data import CarsDataModule
 from effnet.files import atomic_write, write_sealed
+from effnet.model import EfficientNet
 from effnet.training.checkpoints import load_checkpoint
 from effnet.training.module import TOP_K, Classifier
-from effnet.training.tracking import NeptuneLogger
 
 
 @torch.inference_mode()
@@ -42,10 +42,10 @@ def write(
 
     `best` is the best epoch (`epoch`, `val_loss`), `rows` are those of metrics.csv.
     """
-    trial = classifier.trial
+    trial, model = classifier.trial, classifier.model
     if trial.predict_with == "best":
         state = load_checkpoint(folder / "best.ckpt", classifier.device)
-        classifier.model.load_state_dict(state["state_dict"])
+        model.load_state_dict(state["state_dict"])
     final = {}
     # Without a held-out part the official test split is "val"; a folder may have no test split.
     held_out = trial.validation == "holdout" and len(data.split_rows("test"))
@@ -70,8 +70,8 @@ def write(
     write_sealed(
         folder / "summary.json",
         {
-            "parameters": count_parameters(classifier.model),
-            "trainable_parameters": count_trainable_parameters(classifier.model),
+            "parameters": count_parameters(model),
+            "trainable_parameters": count_trainable_parameters(model),
             "epochs_done": len(rows),
             "stopped_early": len(rows) < trial.epochs,
             "training_seconds": round(seconds, 3),
@@ -80,14 +80,7 @@ def write(
             "images_per_second": round(trained / max(seconds, 1e-9), 1),
             "final": final,
             "skipped_images": data.skipped,
+            # Not always the trial's: pretrained weights bring their own.
+            "batch_norm_eps": model._bn0.eps if isinstance(model, EfficientNet) else None,
         },
     )
-
-
-def upload(tracker: Any, folder: Path) -> None:
-    """Hand the finished run's files to a tracker that keeps artefacts, and close it."""
-    if isinstance(tracker, NeptuneLogger):
-        for path in sorted(folder.glob("predictions_*.csv")):
-            tracker.upload(path)
-        tracker.upload(folder / "best.ckpt")
-        tracker.close()

@@ -239,10 +239,9 @@ class Classifier(pl.LightningModule):
         """What to do about a loss that is not finite."""
         if self.trainer.global_step:
             lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
-            return (
-                f"The learning rate was {lr:g}: lower initial_lr, or raise batch_norm_momentum for "
-                "short runs."
-            )
+            own = self.trial.batch_norm_momentum is not None  # an EfficientNet's
+            more = ", or raise batch_norm_momentum for short runs" if own else ""
+            return f"The learning rate was {lr:g}: lower initial_lr{more}."
         state = self.model.state_dict()
         bad = [name for name, tensor in state.items() if not tensor.isfinite().all()]
         if bad:

@@ -18,7 +18,7 @@ def run_lock(folder: Path) -> FileLock:
 
 
 def write_record(folder: Path, trial: Trial, name: str, group: str, data: CarsDataModule) -> None:
-    """trial.json: the values, the code, the data and the machine that the run begins with.
+    """trial.json: the values, the classes, the data, the code, the machine that a run begins with.
 
     A run that goes on keeps the record it began with.
     """
@@ -36,6 +36,7 @@ def write_record(folder: Path, trial: Trial, name: str, group: str, data: CarsDa
         "name": name,
         "group": group,
         "trial": trial.values(),
+        "classes": data.class_names,
         "data_hash": data.data_hash,
         "code_hash": identity.code_hash(),
         "environment": identity.environment(),

@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ EVALUATED_PIXELS = 128 * 64 * 64
 
 
 def make_trainer(
-    trial: Trial, folder: Path, loggers: list[Logger | None], callbacks: list[pl.Callback]
+    trial: Trial, folder: Path, logger: Logger, callbacks: list[pl.Callback]
 ) -> pl.Trainer:
     """Lightning's trainer with the thesis's early stopping."""
     # check_finite would end the run as if it were done; Classifier raises instead.
@@ -34,7 +33,7 @@ def make_trainer(
     with quiet_lightning():
         return pl.Trainer(
             max_epochs=trial.epochs,
-            logger=[logger for logger in loggers if logger is not None],
+            logger=logger,
             callbacks=[stop, *callbacks],
             plugins=[AtomicCheckpointIO()],
             precision=trial.precision,
@@ -44,7 +43,7 @@ def make_trainer(
             inference_mode=False,  # what validation leaves goes on into CUDA graphs
             num_sanity_val_steps=0,
             # A terminal sees the steps of an epoch too; a log and a notebook get plain lines.
-            enable_progress_bar=sys.stderr.isatty(),
+            enable_progress_bar=False,  # EpochLines has its own, in notebooks too
             enable_model_summary=False,
             default_root_dir=folder,
         )

@@ -7,7 +7,7 @@ import pandas as pd
 
 from effnet.files import Damaged, read_sealed
 from effnet.paths import relative
-from effnet.runs import grid_runs, load_runs
+from effnet.runs import grid_runs, runs_below
 
 # What profile.json must hold, and its `data`.
 PROFILE: dict[str, Any] = {"data": dict, "commit": str, "machine": str, "seconds": (int, float)}
@@ -22,6 +22,12 @@ def read_profile(reports: Path | str) -> dict[str, Any]:
 def damaged_profile(reports: Path | str) -> str:
     """Why `profile.json` tells nothing of a grid that was trained; empty where it does."""
     return _profile(Path(reports))[1]
+
+
+def command_profile(reports: Path) -> str:
+    """What `make ... PROFILE=` takes for a reports folder's profile: a name, or a file's path."""
+    source = read_profile(reports).get("profile")
+    return source if isinstance(source, str) else reports.name
 
 
 def _profile(reports: Path) -> tuple[dict[str, Any], str]:
@@ -57,7 +63,7 @@ def profile_runs(reports: Path | str) -> pd.DataFrame:
     """Finished runs of the profile's own grid (every finished run where grid.json lacks)."""
     if (Path(reports) / "grid.json").exists():
         return grid_runs(reports)
-    return load_runs(reports, states=("finished",))
+    return runs_below(reports, states=("finished",))
 
 
 def data_label(profile: dict[str, Any]) -> str:

@@ -8,7 +8,15 @@ import pandas as pd
 from effnet import thesis
 from effnet.plots.heatmaps import FIGURES, regularisation
 from effnet.plots.scatter import range_limit
-from effnet.verdicts.finding import COUNT, DIFFERS, Finding, close, holds, same
+from effnet.verdicts.finding import (
+    CANNOT_BE_CHECKED,
+    COUNT,
+    DIFFERS,
+    Finding,
+    close,
+    holds,
+    same,
+)
 from effnet.verdicts.results import unless_scattered
 from effnet.verdicts.trained import Trained, judge_trained
 
@@ -56,6 +64,8 @@ def _influence(trained: Trained, figure: str) -> Finding:
     """'Almost no influence': the best runs by value span no more than runs of one setting do."""
     group, _ = FIGURES[figure]
     best = _table(trained, figure).set_index("value")["max_val_acc_max"]
+    if best.empty:  # networks without dropout
+        return Finding(CANNOT_BE_CHECKED, "none", found="No run has a value of it")
     width = float(best.max() - best.min())
     cells = ", ".join(f"{value:g}: {accuracy:.3f}" for value, accuracy in best.items())
     scatter = trained.scatter(group)

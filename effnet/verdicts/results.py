@@ -9,6 +9,7 @@ from effnet.plots.groups import siblings
 from effnet.plots.listing import lr_drops
 from effnet.runs import metrics
 from effnet.verdicts.finding import (
+    CANNOT_BE_CHECKED,
     DIFFERS,
     EXACT,
     REPRODUCED,
@@ -91,6 +92,8 @@ def _listed(expected: str, trained: Trained, group: str, column: str) -> Finding
 def _setting(expected: str, trained: Trained, group: str, field: str) -> Finding:
     """The best run's setting; another winner by less than runs scatter decides nothing."""
     runs, best = trained.grid(group), trained.best(group)
+    if pd.isna(best[field]):
+        return Finding(CANNOT_BE_CHECKED, "none", found=f"{best['model_name']} has no {field}")
     value, wanted = float(best[field]), float(expected)
     tried = ", ".join(f"{v:g}" for v in sorted(runs[field].unique()))
     finding = Finding(REPRODUCED, f"{value:g}", EXACT, "a setting", f"{best['name']}; {tried} ran")
@@ -117,7 +120,7 @@ def _drops(expected: str, run: pd.Series) -> Finding:
         "; ".join(map(str, ours)) or "none",
         limits,
         "a plateau begins where noise sets the last best epoch: a fifth, at least 8 epochs",
-        f"{run['name']}, last epoch {int(run['last_epoch'])}",
+        f"{run['name']}, last epoch {int(run['last_epoch'])} (from 0)",
     )
 
 
@@ -201,7 +204,7 @@ def _frozen(expected: str, trained: Trained, column: str, tolerance: float) -> F
     if runs.empty:
         raise NotTrained("no finished run with frozen layers")
     last = metrics(runs.iloc[0]).iloc[-1]
-    found = f"{runs.iloc[0]['name']}, last epoch {int(last['epoch'])}"
+    found = f"{runs.iloc[0]['name']}, last epoch {int(last['epoch'])} (from 0)"
     return close(float(last[column]), expected, tolerance, FROZEN_REASON, found, digits=3)
 
 

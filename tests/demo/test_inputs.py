@@ -79,6 +79,8 @@ def test_the_checkpoint_is_trained_on_as_many_other_cars_as_the_demo_has(
     name, epochs = {"demo": ("demo_pretext", 18), "smoke": ("demo_pretext_smoke", 2)}[size]
     assert trial.path() == tmp_path / name / size and trial.epochs == epochs
     assert trial.weights is None and trial.image_size == SMALL["image_size"]
+    other = Trial(data_dir=str(data_dir), weights="demo", model_name="torchvision:resnet18")
+    assert (trial.padding, pretrain.pretext_trial(other).padding) == ("same", None)
 
 
 def test_it_is_called_as_training_is():

@@ -35,7 +35,8 @@ def profile(tmp_path):
     data = str(make_demo(tmp_path / "smoke", size="smoke"))
     trials = [Trial(data_dir=data, seed=seed, **SMALL) for seed in (0, 1)]
     jobs = [Job(f"seed {trial.seed}", "scratch_rgb", trial) for trial in trials]
-    return SimpleNamespace(name="two", note="", jobs=jobs, reports=tmp_path, demo=True)
+    names = {"name": "two", "source": "two", "note": ""}
+    return SimpleNamespace(**names, jobs=jobs, reports=tmp_path, demo=True)
 
 
 def test_a_worker_leaves_out_what_another_trains(profile, capsys):
@@ -74,7 +75,7 @@ def test_the_probe_of_a_slower_network_is_slower(profile):
 
 
 def test_workers_that_cannot_begin_are_not_started_again(tmp_path):
-    unknown = SimpleNamespace(name="no such profile", reports=tmp_path)
+    unknown = SimpleNamespace(source="no such profile", reports=tmp_path)
     workers.train(unknown, 2, train.now(), retry=False)  # returns, and the caller says why
 
 

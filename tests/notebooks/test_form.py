@@ -8,10 +8,11 @@ import pytest
 
 from effnet import thesis
 from effnet.paths import PACKAGE, ROOT
+from effnet.report.chapters import chapters
 from effnet.report.parameters import OWN_PARAMETERS
 from effnet.trial import field_help
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+NOTEBOOKS = chapters()
 # What a reader of a notebook meets: the system itself, the report and the figures.
 ROOMS = {"report", "plots"} | {path.stem for path in PACKAGE.glob("*.py")}
 FIGURES = {
@@ -53,7 +54,7 @@ def test_notebooks_save_every_figure_under_its_id(name):
         if tag != "parameters":
             call = "session.save(" if tag.startswith("fig") else "session.table("
             assert call in source and f'"{tag}"' in source, tag
-        assert len(source.splitlines()) < 12
+            assert len(source.splitlines()) < 12
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
 
 

@@ -1,25 +1,32 @@
 """The notebooks as people run them: `make reproduce`, `make run`, papermill from two places."""
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from PIL import Image
 
+from effnet.demo.folder import make_demo
 from effnet.errors import EffnetError, command_line
+from effnet.grid.profiles import Profile
 from effnet.paths import REPORTS, ROOT
 from effnet.report import runner
+from effnet.report.chapters import chapters
 from effnet.report.session import Session
 from effnet.runs import read_grid
 
 SMOKE = REPORTS / "smoke"
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+# The thesis's chapters; the one on a reader's own images is no part of them.
+NOTEBOOKS = [path for path in chapters() if path.stem != "06_your_images"]
 NAMES = [path.stem for path in NOTEBOOKS]
 
 
@@ -66,14 +73,33 @@ def test_conventions(path):
 
 
 def test_names_and_order():
-    assert NAMES == [
+    assert [path.stem for path in chapters()] == [
         "00_architecture",
         "01_dataset_eda",
         "02_augmentations",
         "03_train_pretrained",
         "04_train_scratch",
         "05_prediction_matrix",
+        "06_your_images",
     ]
+
+
+def test_own_images_from_a_folder_to_a_model(tmp_path):
+    """Notebook 06 on class folders: every figure, a table of answers, and nothing of the thesis."""
+    data = make_demo(tmp_path / "cars", size="smoke")
+    result = command(sys.executable, "-m", "effnet.report.runner", "06", "-p", "data_dir",
+                     str(data), "-p", "epochs", "1", "-p", "image_size", "32")  # fmt: skip
+    reports = REPORTS / "cars"
+    try:
+        assert result.returncode == 0, result.stderr
+        assert "epoch   1/1" in result.stdout  # as it comes
+        made = {path.stem for path in reports.glob("figures/*.png")}
+        assert made == {"own_montage", "own_run", "confusion", "wrong_images"}
+        executed = nbformat.read(reports / "notebooks/06_your_images.ipynb", as_version=4)
+        shown = "".join(str(o) for c in executed.cells if c.cell_type == "code" for o in c.outputs)
+        assert "probability" in shown and "thesis" not in shown
+    finally:
+        shutil.rmtree(reports, ignore_errors=True)
 
 
 def test_reproduce_runs_everything(reproduced):
@@ -131,10 +157,14 @@ def test_a_changed_notebook_runs_with_those_that_need_it(reproduced, touched, re
 
 def test_a_changed_hyperparameter_trains_only_its_trials(reproduced, monkeypatch, capsys):
     from effnet.grid import train
-    from effnet.grid.profiles import Profile
 
     profile = Profile.load("smoke")
-    profile.groups["scratch_rgb"]["grid"]["weight_decay"] = [0.01, 0.3]
+    changed = {
+        "trial": {},
+        "runs": {},
+        "grid": {"dropout_rate": [0.0], "weight_decay": [0.01, 0.3]},
+    }
+    profile = replace(profile, groups=profile.groups | {"scratch_rgb": changed})
     trained = []
 
     def note(trial, runs, name, *args, **kwargs):
@@ -148,10 +178,10 @@ def test_a_changed_hyperparameter_trains_only_its_trials(reproduced, monkeypatch
     assert "6 trials, 5 done, 1 to train" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("folder", [".", "notebooks"])
-def test_papermill_with_other_values(reproduced, folder, tmp_path):
-    """From the root and from notebooks/, there without the chapters on all runs: that trial is
-    trained and shown."""
+@pytest.mark.parametrize(("folder", "more"), [(".", ""), ("notebooks", ",lr_factor=0.2,threads=2")])
+def test_papermill_with_other_values(reproduced, folder, more, tmp_path):
+    """From the root and from notebooks/, there with hyperparameters that the cell does not list
+    and without the chapters on all runs: that trial is trained and shown."""
     source, output = tmp_path / "in.ipynb", tmp_path / "out.ipynb"
     notebook = nbformat.read(NOTEBOOKS[3], as_version=4)
     if folder == "notebooks":
@@ -160,15 +190,17 @@ def test_papermill_with_other_values(reproduced, folder, tmp_path):
     nbformat.write(notebook, source)
     figure = SMOKE / "figures" / "fig20.json"
     before = figure.read_bytes()
-    shown = SMOKE / "custom/dropout_rate=0.45,epochs=1/figures/run_03.png"
+    values = f"dropout_rate=0.45,epochs=1{more}"
+    shown = SMOKE / "custom" / values / "figures/run_03.png"
     shown.unlink(missing_ok=True)
+    also = ["-p", "more", "{lr_factor: 0.2, threads: 2}"] if more else []
     result = command(
         "papermill", str(source), str(output), "-p", "profile", "smoke",
-        "-p", "dropout_rate", "0.45", "-p", "epochs", "1", cwd=ROOT / folder,
+        "-p", "dropout_rate", "0.45", "-p", "epochs", "1", *also, cwd=ROOT / folder,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-2000:]
     text = output.read_text()
-    assert "dropout_rate=0.45,epochs=1" in text
+    assert values in text
     assert figure.read_bytes() == before, "an override must not change the profile's figures"
     assert shown.exists()
 
@@ -181,7 +213,7 @@ def test_papermill_with_other_values(reproduced, folder, tmp_path):
         ("-p dropout_rate 1.5", ["dropout_rate is 1.5", "0.0 to 0.95"]),
         ("-p data_dir nowhere", ["nowhere"]),
         ("-p weights lost.pth", ["lost.pth", "no file"]),
-        ("-p tracker wandb", ["tracker", "wandb"]),
+        ("-p tracker comet", ["tracker", "comet"]),
         ("-p profile huge", ["profile is 'huge'", "demo"]),
     ],
 )
@@ -196,6 +228,21 @@ def test_a_run_is_refused_before_a_kernel_starts(arguments, words, monkeypatch, 
     assert ended.value.code == 1 and error.startswith("error: ")
     for word in words:
         assert word in error
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "cut", "foreign", "a folder", "missing"])
+def test_bad_weights_are_refused_before_a_kernel_starts(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("went on"))
+    path = tmp_path / "weights.pth"
+    torch.save({"other": torch.zeros(9)}, saved := io.BytesIO())
+    foreign = saved.getvalue()
+    content = {"text": b"weights", "empty": b"", "cut": foreign[:-99], "foreign": foreign}
+    if kind in content:
+        path.write_bytes(content[kind])
+    elif kind == "a folder":
+        path.mkdir()
+    with pytest.raises(EffnetError, match=f"^weights is '{path}'"):
+        runner.run_notebook("03", "smoke", weights=str(path))
 
 
 def test_make_run_refuses_without_a_traceback():
@@ -221,10 +268,9 @@ def test_plain_papermill_refuses_in_the_second_cell(tmp_path):
 def test_a_session_refuses_a_value_out_of_range():
     """What the second cell does with the parameters that papermill gave the first."""
     parameters = nbformat.read(NOTEBOOKS[3], as_version=4).cells[1].source
-    namespace = {"In": [parameters, "# Parameters\ninitial_lr = -1\n"]}
+    namespace = {"In": [parameters, "# Parameters\nprofile = 'smoke'\ninitial_lr = -1\n"]}
     for cell in namespace["In"]:
         exec(cell, namespace)
-    namespace["profile"] = "smoke"
     with pytest.raises(EffnetError, match="initial_lr is -1"):
         Session.open(namespace, "03_train_pretrained", group="pretrained")
 
@@ -298,6 +344,63 @@ def test_a_failing_notebook_does_not_stop_the_page(reproduced):
         source.unlink()
         target.with_suffix(".failed.ipynb").unlink(missing_ok=True)
         make("report", "PROFILE=smoke")
+
+
+OWN = "note: x\ntrial: {data_dir: data/demo_smoke, epochs: 1}\ngroups: {%s: {grid: {seed: [0]}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("group", "without"),
+    [("mine", ["03", "04"]), ("pretrained", ["04"]), ("scratch_rgb", ["03"])],
+)
+def test_the_notebooks_that_apply_to_a_profile(tmp_path, group, without):
+    (tmp_path / "mine.yaml").write_text(OWN % group)
+    found = runner.notebooks_of(Profile.load(str(tmp_path / "mine.yaml")))
+    of_thesis = [name for name in NAMES if name[:2] != "06"]
+    assert found == [name for name in of_thesis if name[:2] not in without]
+    assert runner.notebooks_of(Profile.load("controlled")) == of_thesis
+
+
+def test_a_profile_elsewhere_reproduces_with_the_notebooks_that_apply(tmp_path):
+    """In a folder whose name a shell would take apart. A dry run: nothing is trained or written."""
+    path = tmp_path / "it's;$HOME" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text(OWN % "mine")
+    result = make("-n", "reproduce", f"PROFILE={path}")
+    assert result.returncode == 0, result.stderr
+    ran = set(re.findall(r"effnet\.report\.runner (\w+)", result.stdout))
+    assert ran == {name for name in NAMES if name[:2] not in ("03", "04", "06")}
+    assert 'effnet.grid "$PROFILE"' in result.stdout
+    assert "open reports/mine/index.html" in result.stdout
+    assert not (REPORTS / "mine").exists()
+    result = make("weights", f"PROFILE={path}")
+    assert result.stdout.endswith("profile mine needs no published checkpoint\n"), result.stderr
+
+
+def test_a_wrong_profile_elsewhere_is_refused_with_its_line_before_anything_is_made(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text((OWN % "mine").replace("seed", "sed"))
+    result = make("reproduce", f"PROFILE={path}")
+    assert result.returncode == 2 and f"{path}, line 3: group mine: unknown" in result.stderr
+    assert "Traceback" not in result.stderr and not (REPORTS / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["none/mine.yaml", "demo.yaml", "runs.yaml", "a b.yaml", "%.yaml"])
+def test_a_file_that_cannot_be_a_profile_is_refused_by_make(tmp_path, name):
+    if "/" not in name:
+        (tmp_path / name).write_text(OWN % "mine")
+    result = make("clean", f"PROFILE={tmp_path / name}")
+    assert result.returncode == 2 and result.stdout == ""
+    assert f"profile is '{tmp_path / name}': allowed are controlled, demo" in result.stderr
+    assert "thesis_fast, or a file <folder>/<other name>.yaml" in result.stderr
+
+
+def test_a_notebook_without_its_group_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("went on"))
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN % "mine")
+    with pytest.raises(EffnetError, match=f"has no group 'pretrained', but mine. Add it .{path}."):
+        runner.run_notebook("03", str(path))
 
 
 @pytest.mark.parametrize("name", ["", "../effnet", "demo smoke", "%", "$(HOME)", "nobody"])

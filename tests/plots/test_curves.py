@@ -7,8 +7,9 @@ from fake_runs import fake_run, reseal
 from figure_checks import SOURCE, rows_of, texts
 
 from effnet import thesis
-from effnet.plots import comparison, curves, groups, listing
-from effnet.runs import load_runs
+from effnet.plots import comparison, curves, dashboard, groups, listing
+from effnet.report.content import run_rows
+from effnet.runs import load_runs, metrics
 
 PUBLISHED = listing.published_settings(thesis.published_runs(), thesis.grid())
 
@@ -94,6 +95,28 @@ def test_epochs_to_reach_an_accuracy(tmp_path):
     table = listing.epochs_to_reach(load_runs(tmp_path), "pretrained")
     assert table["epoch of 50%"].tolist() == [1]
     assert table["epoch of 80%"].isna().all()
+
+
+def test_the_last_epoch_counts_from_0_everywhere_and_says_so(tmp_path):
+    fake_run(tmp_path, "a", "pretrained", epochs=13)
+    runs = load_runs(tmp_path)
+    history = metrics(runs.iloc[0])
+    listed = listing.listing(runs.iloc[0], history).set_index("hyperparameter")["here"]
+    tables = [
+        listing.group_table(runs, "pretrained"),
+        listing.epochs_to_reach(runs, "pretrained"),
+        comparison.comparison_table(runs, ("pretrained",), PUBLISHED),
+        dashboard.run_table(runs),
+        listed.to_frame().T,
+    ]
+    for table in tables:
+        named = [column for column in table if "last" in column and "epoch" in column]
+        assert named == ["last epoch, from 0"] and int(table[named[0]].iloc[0]) == 12
+    assert runs.at[0, "last_epoch"] == 12 == len(history) - 1
+    published = thesis.published_runs().set_index("run")["epochs"]
+    assert tables[2]["last epoch, from 0"].tolist() == [12, published["SAN-396"]]
+    shown = run_rows(runs)[0]
+    assert (shown["last"], shown["best"]) == ("12", str(history["val_loss_batch_mean"].idxmin()))
 
 
 def test_comparison_table_has_gap_seeds_and_published_values(seeds, tmp_path):

@@ -127,3 +127,13 @@ def test_freezing_leaves_the_classifier(model, tmp_path):
     table = trainable_table(trial, 196, path)
     assert table["parameters"].tolist() == [4_258_624, 4_258_624]
     assert table["trainable"].tolist() == [4_258_624, 1280 * 196 + 196]
+
+
+def test_a_profile_without_a_checkpoint_says_so(images):
+    for trial in (Trial(), Trial(model_name="timm:ghostnet_100")):
+        weights = None if trial.model_name == "b0" else "not read"
+        logits = logits_under(weights, trial, images)
+        assert logits == {} and padding_table(logits).empty
+    shown = [text.get_text() for text in padding_effect(logits).findobj(Text)]
+    assert any("has no checkpoint" in text for text in shown)
+    assert trainable_table(Trial(), 196, None)["trainable"].tolist() == [4_258_624]

@@ -8,7 +8,7 @@ import mistune
 import pytest
 from fake_laptop import AS_THE_THESIS, fake_laptop
 from fake_results import fake_figure
-from fake_runs import fake_profile, fake_run, rewrite
+from fake_runs import fake_profile, fake_profile_json, fake_run, rewrite
 from figure_checks import rows_of
 from scipy import stats
 
@@ -130,6 +130,22 @@ def test_without_runs_and_on_demo_data(tmp_path):
     page = write_onepage(fake_profile(tmp_path / "demo")).read_text()
     assert "demo data (cars drawn by the kit)" in page and "STANFORD_CARS" not in page
     assert {row[-1] for row in table_of(page, "question").values()} == {"needs real data"}
+
+
+def test_networks_without_dropout(tmp_path):
+    """Another library's: where no run has a rate, it is missing and not wrong."""
+    for group in ("pretrained", "scratch_rgb", "scratch_gray"):
+        for seed in range(2):
+            none = dict.fromkeys(("dropout_rate", "drop_connect_rate", "batch_norm_momentum"))
+            fake_run(tmp_path, f"{group} {seed}", group, 0.5 + 0.02 * seed, seed=seed, **none)
+    fake_profile_json(tmp_path)
+    runs = load_runs(tmp_path)
+    assert runs["dropout_rate"].dtype == float and runs["dropout_rate"].isna().all()
+    page = write_onepage(tmp_path).read_text()
+    assert table_of(page, "group")["pretrained"][0].startswith("no dropout, decay 0.01")
+    assert "nan" not in page
+    found = judge(tmp_path).set_index("id")["found"]
+    assert "b0 has no dropout_rate" in found["C073"] and "No run has a value" in found["C081"]
 
 
 @pytest.mark.parametrize("name", ["<b onload='x'>a|b `c`", "a\n\n# head | [x](javascript:y)"])

@@ -11,11 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from browser import CHROMIUM, probe
-from fake_runs import fake_profile_json, fake_run
+from fake_runs import fake_profile, fake_profile_json, fake_run
 from report_site import MISSING, Page, broken_links, make_site
 
 from effnet import thesis
 from effnet.errors import EffnetError
+from effnet.files import read_sealed, write_sealed
 from effnet.paths import ROOT
 from effnet.report import __main__ as command
 from effnet.report import page
@@ -165,6 +166,9 @@ def test_the_run_table_leads_to_a_page_per_run(site):
         page = (site / "runs" / run["trial_id"] / "index.html").read_text()
         assert f"<h1>{run['name']}</h1>" in page and page.count("<polyline") == 4
         assert "metrics.csv" in page and "weight_decay" in page
+        if run["state"] == "finished":
+            assert f"<dt>Epochs, from 0</dt><dd>last {run['last_epoch']:g}, lowest" in page
+    assert "<th>Last epoch, from 0</th><th>Best epoch, from 0</th>" in text
 
 
 def test_notebooks_are_pages_without_scripts(site):
@@ -190,6 +194,22 @@ def test_a_profile_without_runs_still_has_a_report(tmp_path):
     text = build_report(tmp_path / "empty").read_text()
     assert "0 of 34" in text and "No runs yet" in text
     assert broken_links(tmp_path / "empty" / "index.html") == []
+
+
+def test_a_profile_of_one_group_lacks_no_notebook_and_names_its_file(tmp_path):
+    reports = fake_profile(tmp_path / "mine", groups=("scratch_rgb",), frozen=False)
+    entries = load_runs(reports)[["trial_id", "name", "group", "state"]].to_dict("records")
+    entries.append(entries[0] | {"trial_id": "0" * 12, "name": "open", "state": "missing"})
+    write_sealed(reports / "grid.json", {"runs": entries})
+    about = read_sealed(reports / "profile.json") | {"profile": "my/mine.yaml"}
+    write_sealed(reports / "profile.json", about)
+    text = build_report(reports).read_text()
+    assert "makes it, of runs of the group pretrained, which this profile has not" in text
+    assert "03_train_pretrained makes it.<" not in text
+    assert "04_train_scratch makes it.<" in text and "Failed" not in text
+    assert "make reproduce PROFILE=my/mine.yaml" in text
+    markdown = (reports / "report.md").read_text()
+    assert "makes it, of runs of the group pretrained, which" in markdown
 
 
 def test_unfinished_runs_are_listed(tmp_path, monkeypatch, site):

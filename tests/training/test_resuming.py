@@ -16,8 +16,8 @@ from effnet.trial import Trial
 
 KINDS = {
     "effnet": THIN,
-    "torchvision": {"model_name": "torchvision:resnet18"},
-    "timm": {"model_name": "timm:resnet10t"},
+    "torchvision": {"model_name": "torchvision:resnet18", "batch_norm_momentum": None},
+    "timm": {"model_name": "timm:resnet10t", "batch_norm_momentum": None},
     "bf16": THIN | {"precision": "bf16-mixed"},
     "compiled": THIN | {"compile": True},
     "one channel": THIN | {"in_channels": 1},

@@ -6,7 +6,7 @@ from fake_runs import DATA_HASH, TRIAL, fake_run
 from scipy import stats
 
 from effnet.report.content import run_rows
-from effnet.runs import load_runs
+from effnet.runs import load_runs, runs_below
 from effnet.trial import EXECUTION, Trial
 from effnet.verdicts.execution import PLAINEST, execution_table, execution_text
 
@@ -91,7 +91,7 @@ def test_nothing_to_compare(other):
 
 
 def test_no_runs_and_runs_without_metrics(tmp_path):
-    assert execution_table(load_runs(tmp_path)).empty
+    assert execution_table(runs_below(tmp_path)).empty
     for setting in (PLAIN, FAST):
         (fake_run(tmp_path, "a", **setting) / "metrics.csv").unlink()
     assert execution_table(load_runs(tmp_path)).empty

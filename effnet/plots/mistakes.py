@@ -1,0 +1,111 @@
+"""Which classes one run takes for which, and the images that it is surest and wrong about.
+
+`answers` is the table of `effnet.runs.predictions`: path, class_id, predicted_class_id, probability
+and correct, a row for each image.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from effnet.plots.groups import absent
+from effnet.plots.style import GREY, OURS, footnote, hide_axes, new_figure, plain, styled
+
+MOST_CLASSES = 28  # of a confusion matrix that can be read
+PAIRS = 20
+
+
+def confused_pairs(answers: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Columns `class`, `taken for`, `images`: wrong answers by pair, the commonest first."""
+    wrong = answers[~answers["correct"]]
+    pairs = wrong.groupby(["class_id", "predicted_class_id"]).size().rename("images").reset_index()
+    pairs = pairs.sort_values("images", ascending=False, kind="stable", ignore_index=True)
+    return pd.DataFrame(
+        {
+            "class": [names[i] for i in pairs["class_id"]],
+            "taken for": [names[i] for i in pairs["predicted_class_id"]],
+            "images": pairs["images"],
+        }
+    )
+
+
+@styled
+def confusion_figure(answers: pd.DataFrame, names: list[str], source: str) -> Figure:
+    """Classes by answers, in shares of each class's images; with many classes the worst pairs.
+
+    The diagonal holds what is right. Numbers are images.
+    """
+    right = f"{answers['correct'].mean():.1%} of {len(answers):,} validation images are right"
+    if len(names) > MOST_CLASSES:
+        return _pairs_figure(confused_pairs(answers, names), right, source)
+    counts = np.zeros((len(names), len(names)), dtype=int)
+    np.add.at(counts, (answers["class_id"], answers["predicted_class_id"]), 1)
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    size = 3.0 + 0.28 * len(names)
+    figure, ax = new_figure(height=min(9.0, size))
+    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ax.grid(False)
+    labels = [plain(name, 28) for name in names]
+    ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=8)
+    ax.set_yticks(range(len(names)), labels, fontsize=8)
+    ax.set(xlabel="answer", ylabel="class", title=right)
+    small = 8 if len(names) <= 20 else 6.5
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if shares[row, column] > 0.55 else "black"
+            ax.text(column, row, count, ha="center", va="center", fontsize=small, color=colour)
+    figure.colorbar(image, ax=ax, label="share of the class's images", shrink=0.7)
+    footnote(figure, source)
+    return figure
+
+
+def _pairs_figure(pairs: pd.DataFrame, right: str, source: str) -> Figure:
+    if pairs.empty:
+        return absent(
+            "Commonest mistakes", "There is none: every validation image is right.", source
+        )
+    shown = pairs.head(PAIRS)
+    figure, ax = new_figure(height=1.4 + 0.3 * len(shown))
+    labels = [
+        f"{plain(row[0], 34)} taken for {plain(row[1], 34)}"
+        for row in shown.itertuples(index=False)
+    ]
+    ax.barh(range(len(shown)), shown["images"], color=OURS)
+    ax.set_yticks(range(len(shown)), labels, fontsize=8.5)
+    ax.set_ylim(len(shown) - 0.4, -0.6)
+    ax.set(xlabel="validation images")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(False, axis="y")
+    figure.suptitle(f"Commonest mistakes; {right}")
+    footnote(figure, source)
+    return figure
+
+
+@styled
+def wrong_images_figure(
+    answers: pd.DataFrame, names: list[str], root: Path, source: str, count: int = 12
+) -> Figure:
+    """The wrong answers with the highest probability, each with its class and the answer given."""
+    wrong = answers[~answers["correct"]].sort_values("probability", ascending=False, kind="stable")
+    title = f"{len(wrong):,} of {len(answers):,} validation images are wrong"
+    if wrong.empty:
+        return absent(title, "Every validation image is right.", source)
+    shown = wrong.head(count)
+    rows = -(-len(shown) // 4)
+    figure, axes = new_figure(rows, 4, height=0.9 + 2.4 * rows, squeeze=False)
+    hide_axes(axes)
+    for ax, image in zip(axes.ravel(), shown.itertuples(), strict=False):
+        with Image.open(root / image.path) as picture:
+            picture.thumbnail((320, 320))
+            ax.imshow(np.asarray(picture.convert("RGB")))
+        ax.set_title(plain(names[image.class_id], 50, 26), fontsize=9, fontweight="bold")
+        answer = f"taken for {names[image.predicted_class_id]}, {image.probability:.0%} sure"
+        place = {"ha": "center", "va": "top", "transform": ax.transAxes}
+        ax.text(0.5, -0.03, plain(answer, 100, 27), fontsize=8.5, color=GREY, **place)
+    figure.suptitle(f"{title}; the surest of them")
+    footnote(figure, source)
+    return figure
