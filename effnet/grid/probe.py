@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from effnet.train import make_model
+from effnet.training.trainer import threads
 from effnet.trial import Trial
 
 WARM_UP, STEPS = 2, 4
@@ -26,9 +27,7 @@ def images_per_second(
         weights: the file of its pretrained weights.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(trial.threads)
-    try:
+    with threads(trial):
         model = make_model(trial, classes, weights).to(device).train()
         noise = torch.randn(trial.batch_size, trial.in_channels, trial.side, trial.side)
         if trial.channels_last:
@@ -48,7 +47,5 @@ def images_per_second(
             optimizer.zero_grad()
             loss.item()  # waits for the device
             seconds.append(time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(threads)
     step = sorted(seconds[WARM_UP:])[STEPS // 2]
     return trial.batch_size / step / (1 + FORWARD * parts["val"] / parts["train"])

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
+from effnet.plots.gallery import Tile, gallery
 from effnet.plots.groups import absent
-from effnet.plots.style import GREY, OURS, footnote, hide_axes, new_figure, plain, styled
+from effnet.plots.style import OURS, footnote, new_figure, plain, styled
 
 MOST_CLASSES = 28  # of a confusion matrix that can be read
 PAIRS = 20
@@ -94,18 +94,12 @@ def wrong_images_figure(
     title = f"{len(wrong):,} of {len(answers):,} validation images are wrong"
     if wrong.empty:
         return absent(title, "Every validation image is right.", source)
-    shown = wrong.head(count)
-    rows = -(-len(shown) // 4)
-    figure, axes = new_figure(rows, 4, height=0.9 + 2.4 * rows, squeeze=False)
-    hide_axes(axes)
-    for ax, image in zip(axes.ravel(), shown.itertuples(), strict=False):
-        with Image.open(root / image.path) as picture:
-            picture.thumbnail((320, 320))
-            ax.imshow(np.asarray(picture.convert("RGB")))
-        ax.set_title(plain(names[image.class_id], 50, 26), fontsize=9, fontweight="bold")
-        answer = f"taken for {names[image.predicted_class_id]}, {image.probability:.0%} sure"
-        place = {"ha": "center", "va": "top", "transform": ax.transAxes}
-        ax.text(0.5, -0.03, plain(answer, 100, 27), fontsize=8.5, color=GREY, **place)
-    figure.suptitle(f"{title}; the surest of them")
-    footnote(figure, source)
-    return figure
+    tiles = [
+        Tile(
+            image.path,
+            names[image.class_id][:50],
+            f"taken for {names[image.predicted_class_id]}, {image.probability:.0%} sure",
+        )
+        for image in wrong.head(count).itertuples()
+    ]
+    return gallery(tiles, root, f"{title}; the surest of them", source)

@@ -11,12 +11,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 from seaborn.cm import rocket  # the thesis's colour scale, even to the eye
 
 from effnet.plots.answers import agreement, identical_columns
+from effnet.plots.gallery import Tile, gallery
 from effnet.plots.groups import PUBLISHED, absent, group_colour, group_label, labels, present
-from effnet.plots.style import GREY, LIGHT, OURS, footnote, hide_axes, new_figure, plain, styled
+from effnet.plots.style import LIGHT, OURS, footnote, new_figure, plain, styled
 
 NO_MATRIX = "No finished run with validation predictions in this report."
 
@@ -194,34 +194,14 @@ def images_figure(
         return absent("Hardest images", NO_MATRIX, source)
     never = images[images["runs_right"] == 0]
     shown = (never if len(never) else images).head(count)
-    rows = -(-len(shown) // 4)
-    figure, axes = new_figure(rows, 4, height=0.9 + 2.2 * rows, squeeze=False)
-    hide_axes(axes)
-    for ax, image in zip(axes.ravel(), shown.itertuples(), strict=False):
-        file = Path(data_dir) / image.path
-        if file.is_file():
-            with Image.open(file) as picture:
-                picture.thumbnail((320, 320))
-                ax.imshow(np.asarray(picture.convert("RGB")))
-        else:
-            ax.imshow(np.full((3, 4, 3), 200, dtype=np.uint8))
-            ax.text(1.5, 1, plain(image.path, wrap=22), ha="center", va="center", fontsize=8)
-        name = plain(f"{image.class_name[:50]} ({image.class_id})", wrap=26)
-        ax.set_title(name, fontsize=9, fontweight="bold")
+    tiles = []
+    for image in shown.itertuples():
         said = [f"{image.runs_right} of {image.runs} right"] if image.runs_right else []
         if image.mostly_taken_for:
             said.append(f"taken for {image.mostly_taken_for}")
-        ax.text(
-            0.5,
-            -0.03,
-            plain("; ".join(said), 100, 27),
-            ha="center",
-            va="top",
-            fontsize=8.5,
-            color=GREY,
-            transform=ax.transAxes,
+        tiles.append(
+            Tile(image.path, f"{image.class_name[:50]} ({image.class_id})", "; ".join(said))
         )
     title = f"{len(never)} of {len(images)} validation images are right in no run"
-    figure.suptitle(title if len(never) else "Every image is right in some run; the rarest")
-    footnote(figure, f"{source}; {len(shown)} shown")
-    return figure
+    title = title if len(never) else "Every image is right in some run; the rarest"
+    return gallery(tiles, Path(data_dir), title, f"{source}; {len(shown)} shown")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from effnet import thesis
+from effnet.grid.profile_file import VARIABLES
 from effnet.runs import predictions
 
 NOTEBOOKS = ("03", "04", "05")  # what they draw comes from runs
@@ -20,8 +21,8 @@ def from_records() -> Iterator[None]:
     """Within it notebooks read records even where photographs are at hand, and train nothing."""
     before = dict(os.environ)
     os.environ[ASKED_FOR] = "1"
-    for folder in ("STANFORD_CARS", "STANFORD_CARS_FRAMES"):  # they would show in tables
-        os.environ.pop(folder, None)
+    for variable in VARIABLES:  # their folders would show in tables
+        os.environ.pop(variable.removeprefix("$"), None)
     try:
         yield
     finally:

@@ -157,9 +157,11 @@ class Session:
             failed = known[known["trial_id"] == trial_id]
             if len(failed):
                 return self._instead_of(failed.iloc[0])
-        name = label(self.overrides) if self.overrides else self._job_name()
+        name: str | None
         if self.images:
             name = f"{self.trial.model_name}, {self.trial.side} px, seed {self.trial.seed}"
+        else:
+            name = label(self.overrides) if self.overrides else self._job_name()
         self._own_run = run(
             self.trial, self.home / "runs", name, self.trial.group, self.tracker,
             data=self.data, checkpoint=self.checkpoint,
