@@ -38,8 +38,10 @@ $(error profile is '$(PROFILE)': allowed are $(NAMES) or a file <folder>/<other 
   (letters, digits, - and _ in its name, no blank in the path))
 endif
 OUT := reports/$(strip $(NAME))
-# A copy or a draft beside the chapters is none (effnet/report/chapters.py).
-NOTEBOOKS := $(basename $(shell ls notebooks | LC_ALL=C grep -Ex '[0-9]{2}_[a-z0-9_]+\.ipynb'))
+# A copy or a draft beside the chapters is none (effnet/report/chapters.py); the one on a reader's own
+# images is no part of a profile's report.
+NOTEBOOKS := $(filter-out 06_%,$(basename $(shell ls notebooks | \
+  LC_ALL=C grep -Ex '[0-9]{2}_[a-z0-9_]+\.ipynb')))
 EXECUTED := $(NOTEBOOKS:%=$(OUT)/notebooks/%.ipynb)
 SOURCES := $(wildcard effnet/*.py effnet/*/*.py data/thesis/*.csv)
 
