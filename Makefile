@@ -42,7 +42,10 @@ OUT := reports/$(strip $(NAME))
 # images is no part of a profile's report.
 NOTEBOOKS := $(filter-out 06_%,$(basename $(shell ls notebooks | \
   LC_ALL=C grep -Ex '[0-9]{2}_[a-z0-9_]+\.ipynb')))
-EXECUTED := $(NOTEBOOKS:%=$(OUT)/notebooks/%.ipynb)
+# The longest first, so that at the end no core waits for one.
+LONG := 00_architecture 05_prediction_matrix
+EXECUTED := $(patsubst %,$(OUT)/notebooks/%.ipynb,\
+  $(filter $(LONG),$(NOTEBOOKS)) $(filter-out $(LONG),$(NOTEBOOKS)))
 SOURCES := $(wildcard effnet/*.py effnet/*/*.py data/thesis/*.csv)
 
 .DEFAULT_GOAL := help
@@ -89,10 +92,6 @@ FORCE:
 
 $(OUT)/notebooks/%.ipynb: notebooks/%.ipynb $(OUT)/grid.json $(SOURCES)
 	@$(PY) -m effnet.report.runner $* --profile "$$PROFILE" --go-on
-
-# 05 compares what 03 and 04 trained, where the profile has their groups.
-$(OUT)/notebooks/05_prediction_matrix.ipynb: $(filter %/03_train_pretrained.ipynb \
-  %/04_train_scratch.ipynb,$(EXECUTED))
 
 $(OUT)/index.html: $(EXECUTED)
 	@$(PY) -m effnet.report $(OUT)

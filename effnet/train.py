@@ -215,7 +215,6 @@ def _train(
     keep_weights: bool,
 ) -> None:
     """Fit from the last whole epoch on, then write what the finished run leaves."""
-    again = f"run(trial) or the same command goes on; the run is in {relative(folder)}"
     status, logger = Status(folder, trial.epochs), EpochLogger(folder)
     other = Tracker(tracker, folder, name)
     try:
@@ -242,7 +241,10 @@ def _train(
     except KeyboardInterrupt:
         where = f"stopped by a signal after {len(logger.rows)} of {trial.epochs} epochs"
         status.write("interrupted", len(logger.rows), where)
-        raise TrialInterrupted(f"trial {name} {where}; {again}.") from None
+        raise TrialInterrupted(
+            f"trial {name} {where}. To go on from there, run the same cell or command again; the "
+            f"run is in {relative(folder)}."
+        ) from None
     except NonFiniteLoss as error:
         status.write("failed", len(logger.rows), str(error))
         raise NonFiniteLoss(f"trial {name}: {error} It is marked as failed.") from None

@@ -14,11 +14,10 @@ from typing import Any, Literal, Optional
 
 from effnet.datasets.layouts import TORCHVISION
 from effnet.errors import EffnetError
-from effnet.model import SCALES
 from effnet.paths import ROOT, relative
 from effnet.recipe import RECIPES
+from effnet.scales import SCALES
 from effnet.values import check_value
-from effnet.zoo import LIBRARIES, takes_dropout
 
 # Who may be told of a run (`effnet.training.trackers`), and the modules that this takes.
 TRACKERS: dict[str, tuple[str, ...]] = {
@@ -155,7 +154,11 @@ class Trial:
                 f"{given[0]} is {getattr(self, given[0])!r}: {self.model_name} keeps its own. "
                 "Leave it at None."
             )
-        if self.model_name not in SCALES and not (colon and library in LIBRARIES):
+        if self.model_name in SCALES:
+            return
+        from effnet.zoo import LIBRARIES  # with torch, which the names above need not wait for
+
+        if not (colon and library in LIBRARIES):
             others = " and ".join(f"{library}:NAME" for library in LIBRARIES)
             raise EffnetError(
                 f"model_name is {self.model_name!r}: allowed are {', '.join(SCALES)}, {others} "
@@ -188,6 +191,8 @@ class Trial:
             )
 
     def _takes_dropout(self) -> bool:
+        from effnet.zoo import takes_dropout
+
         try:
             return takes_dropout(self.model_name, self.in_channels, self.side)
         except EffnetError as error:

@@ -193,7 +193,7 @@ def test_a_signal_says_where_it_stopped_and_how_to_go_on(small, finished, tmp_pa
     _, error = stopped.communicate(timeout=600)
     assert stopped.returncode == 1
     assert "Traceback" not in error
-    assert "mine stopped by a signal after" in error and "goes on" in error
+    assert "mine stopped by a signal after" in error and "run the same cell or" in error
     folder = next(tmp_path.iterdir())
     assert read_status(folder)["state"] == "interrupted"
     run(Trial.make(small), tmp_path)

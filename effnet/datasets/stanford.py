@@ -6,6 +6,7 @@ Krause et al., "3D Object Representations for Fine-Grained Categorization", 2013
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -113,6 +114,7 @@ def refuse_names(where: Path, what: str, names: Iterable[str]) -> None:
         )
 
 
+@cache
 def plain_name(name: str) -> str:
     """A class name to compare: spaces, signs and capitals do not count."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
@@ -137,7 +139,11 @@ def check_paths(file: Path, values: np.ndarray) -> list[PurePosixPath]:
             raise EffnetError(f"{file}: row {row + 1} has no image name, found {value!r}.")
         path = PurePosixPath(value.strip().replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-            raise EffnetError(f"{file}: row {row + 1} points outside the folder: {value!r}.")
+            raise EffnetError(
+                f"{file}: row {row + 1} points outside the folder: {value!r}. Paths start at the "
+                "folder of this file, so that the data set can be moved: write them relative to it "
+                "(as cars/1.jpg), and put the file above its images."
+            )
         paths.append(path)
     if len(set(paths)) < len(paths):
         twice = pd.Series([str(path) for path in paths])

@@ -143,27 +143,31 @@ class _Painter:
         strips = list(zip(self.profile, self.profile[1:], self.parts, strict=False))
         if self.camera.yaw > 0:  # the far end first
             strips.reverse()
+        painted = []
         for start, stop, part in strips:
             run, rise = start - stop
             up = run / math.hypot(run, rise)
             gain = self.light * (0.72 + 0.36 * max(up, 0))
             colour = self.trim(self.body.roof_trim) if part == "roof" else self.paint
-            self.strip(start, stop, 0.0, rgb(colour, gain))
+            painted.append((start, stop, 0.0, rgb(colour, gain)))
             if part == "windscreen" or part == "rear window":
                 inset = start + (stop - start) * 0.06, stop + (start - stop) * 0.1
-                self.strip(*inset, 0.09, rgb(GLASS, self.light * (0.9 + 0.75 * up)))
+                painted.append((*inset, 0.09, rgb(GLASS, self.light * (0.9 + 0.75 * up))))
             elif part == "bed":
-                self.strip(start, stop, 0.09, rgb(PLASTIC, self.light))
+                painted.append((start, stop, 0.09, rgb(PLASTIC, self.light)))
+        self.strips(*zip(*painted, strict=True))
 
-    def strip(self, a: np.ndarray, b: np.ndarray, inset: float, colour: tuple[int, ...]) -> None:
-        """The quadrangle over the car's width between two points of the side view."""
-        near = self.on_side([a, b], -inset)
-        far = self.on_side([b, a], -inset, near=False)
-        quad = np.array(near + far)
-        u, v = quad.T
-        area = np.sum(u * np.roll(v, -1) - np.roll(u, -1) * v)
-        if (area > 0) != self.camera.mirror:  # else it faces away
-            self.draw.polygon(near + far, colour)
+    def strips(self, a, b, inset: tuple[float, ...], colours: tuple[tuple[int, ...], ...]) -> None:
+        """Quadrangles over the car's width between points a and b (n, 2) of the side view."""
+        corners = np.stack([a, b, b, a], axis=1)  # all at once: a third of a picture's time
+        z = self.half_width(corners[..., 0], corners[..., 1]) - np.array(inset)[:, None]
+        z[:, 2:] *= -1  # back along the far flank
+        pixels = self.camera.project(np.concatenate([corners, z[..., None]], axis=2).reshape(-1, 3))
+        u, v = np.moveaxis(np.reshape(pixels, (-1, 4, 2)), 2, 0)
+        area = np.sum(u * np.roll(v, -1, axis=1) - np.roll(u, -1, axis=1) * v, axis=1)
+        for index, colour in enumerate(colours):
+            if (area[index] > 0) != self.camera.mirror:  # else it faces away
+                self.draw.polygon(pixels[4 * index : 4 * index + 4], colour)
 
     def end(self, front: bool) -> None:
         """Lamps, grille and plate, where that end of the car is turned to the camera."""
@@ -313,9 +317,11 @@ class _Painter:
             self.draw.polygon(self.on_side(hub + ring * b.wheel, 0.01), TYRE)
             rim = b.wheel * b.rim
             self.draw.polygon(self.on_side(hub + ring * rim, 0.01), rgb(TRIM[b.rims], self.light))
-            for spoke in range(b.spokes):  # the gaps between the spokes
-                middle = (spoke + 0.5) / b.spokes * 2 * math.pi
-                angles = middle + np.array([-0.32, 0.32, 0.0]) * 2 * math.pi / b.spokes
-                reach = np.array([0.86, 0.86, 0.3])[:, None] * rim
-                gap = hub + reach * np.column_stack([np.cos(angles), np.sin(angles)])
-                self.draw.polygon(self.on_side(gap, 0.01), (62, 63, 66))
+            # The gaps between the spokes, three corners each.
+            middles = (np.arange(b.spokes) + 0.5) / b.spokes * 2 * math.pi
+            angles = middles[:, None] + np.array([-0.32, 0.32, 0.0]) * 2 * math.pi / b.spokes
+            reach = np.array([0.86, 0.86, 0.3]) * rim
+            gaps = hub + reach[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=2)
+            corners = self.on_side(gaps.reshape(-1, 2), 0.01)
+            for first in range(0, len(corners), 3):
+                self.draw.polygon(corners[first : first + 3], (62, 63, 66))

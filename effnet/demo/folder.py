@@ -13,7 +13,6 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -31,7 +30,7 @@ from effnet.paths import DATA, relative
 
 # size -> number of classes, images per class for training and for testing, widths in pixels
 DEMO_SIZES = {"demo": (14, 17, 8, (110, 200)), "smoke": (4, 8, 4, (72, 110))}
-PRETEXT_SIZES = {"demo": (14, 44, 4, (110, 200)), "smoke": (4, 8, 4, (72, 110))}
+PRETEXT_SIZES = {"demo": (14, 36, 4, (110, 200)), "smoke": (4, 8, 4, (72, 110))}
 # Folders that the kit fills by itself -> the size of what is drawn there.
 DRAWN = {DATA / "demo": "demo", DATA / "demo_smoke": "smoke"}
 MANIFEST = "demo.json"  # what was drawn, and the SHA-256 of every file
@@ -88,10 +87,10 @@ def _draw(root: Path, wanted: dict, size: tuple) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
     try:
         new = scratch / "new"
-        print(f"Drawing {relative(root)} ... ", end="", file=sys.stderr, flush=True)
         start = time.perf_counter()
         images = _draw_all(new, wanted["kind"], wanted["seed"], *size)
-        print(f"{images} images in {time.perf_counter() - start:.0f} s", file=sys.stderr)
+        seconds = time.perf_counter() - start
+        print(f"drew {images} images in {relative(root)}, {seconds:.0f} s", flush=True)
         drawn = {path.relative_to(new).as_posix(): digest(path) for path in _files(new)}
         write_sealed(new / MANIFEST, wanted | {"files": drawn})
         if place.exists():

@@ -10,7 +10,7 @@ from typing import Any
 from effnet import train
 from effnet.data import CarsDataModule
 from effnet.demo.folder import DRAWN, make_demo
-from effnet.demo.pretrain import demo_checkpoint
+from effnet.demo.pretrain import demo_checkpoint, made_checkpoint
 from effnet.trial import Trial
 
 
@@ -21,9 +21,17 @@ def data_module(trial: Trial) -> CarsDataModule:
     return train.data_module(trial)
 
 
-def checkpoint_path(trial: Trial) -> Path | None:
-    """`effnet.train.checkpoint_path`; the demo's checkpoint is trained where it is missing."""
-    return demo_checkpoint(trial) if trial.weights == "demo" else train.checkpoint_path(trial)
+def checkpoint_path(trial: Trial, wait: bool = True) -> Path | None:
+    """`effnet.train.checkpoint_path`; the demo's checkpoint is trained where it is missing.
+
+    Raises filelock's Timeout where another process trains it and `wait` is False.
+    """
+    return demo_checkpoint(trial, wait) if trial.weights == "demo" else train.checkpoint_path(trial)
+
+
+def to_make(trial: Trial) -> bool:
+    """Whether `checkpoint_path` has to train the demo's checkpoint first."""
+    return trial.weights == "demo" and made_checkpoint(trial) is None
 
 
 @wraps(train.run)

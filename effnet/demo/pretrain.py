@@ -5,8 +5,10 @@ They take the same way as the published ones: saved in their format, loaded by t
 
 from pathlib import Path
 
+from effnet.data import CarsDataModule
 from effnet.demo.folder import DRAWN, make_pretext
 from effnet.errors import EffnetError
+from effnet.files import locked
 from effnet.paths import DATA
 from effnet.train import data_module, identify, make_model, run
 from effnet.training.checkpoints import best_weights
@@ -16,7 +18,7 @@ from effnet.weights.formats import read_tensors
 from effnet.weights.load import save_weights
 
 # Size of the demo -> where its pretext is drawn, and for how many epochs it is trained on.
-PRETEXT = {"demo": (DATA / "demo_pretext", 18), "smoke": (DATA / "demo_pretext_smoke", 2)}
+PRETEXT = {"demo": (DATA / "demo_pretext", 12), "smoke": (DATA / "demo_pretext_smoke", 2)}
 
 
 def pretext_trial(trial: Trial) -> Trial:
@@ -38,7 +40,6 @@ def pretext_trial(trial: Trial) -> Trial:
         epochs=epochs,
         lr_patience=5,
         early_stopping_patience=epochs,
-        threads=2,  # the whole grid waits for it
     )
 
 
@@ -50,18 +51,42 @@ def _is_sound(path: Path) -> bool:
     return True
 
 
-def demo_checkpoint(trial: Trial) -> Path:
-    """Path of the demo checkpoint that fits `trial`; made first where it is missing or damaged."""
-    pretext = pretext_trial(trial)
-    data = data_module(pretext)
-    data.setup()
-    data.setup()
-    if not finished(DATA / "weights" / "runs" / identify(pretext, data, None)):
-        print("first, and once: the demo's checkpoint is trained on other drawn cars", flush=True)
-    folder = run(pretext, DATA / "weights" / "runs", name="demo pretraining", data=data)
-    path = DATA / "weights" / f"demo-{pretext.model_name}-{folder.name}.pth"
-    if not _is_sound(path):
+def made_checkpoint(trial: Trial) -> Path | None:
+    """Path of the demo checkpoint that fits `trial`; None where it is missing or damaged."""
+    if not any((DATA / "weights").glob(f"demo-{trial.model_name}-*.pth")):
+        return None  # without drawing what it would be trained on
+    path = _place(pretext_trial(trial))[-1]
+    return path if _is_sound(path) else None
+
+
+def demo_checkpoint(trial: Trial, wait: bool = True) -> Path:
+    """Path of the demo checkpoint that fits `trial`; made first where it is missing or damaged.
+
+    Raises filelock's Timeout where another process makes it and `wait` is False.
+    """
+    if path := made_checkpoint(trial):
+        return path
+    (DATA / "weights").mkdir(parents=True, exist_ok=True)
+    with locked(DATA / "weights" / ".demo.lock", "the demo's checkpoint is trained", wait):
+        pretext = pretext_trial(trial)
+        data, runs, path = _place(pretext)
+        if _is_sound(path):  # made by another process meanwhile
+            return path
+        if not finished(runs / identify(pretext, data, None)):
+            print(
+                "first, and once: the demo's checkpoint is trained on other drawn cars", flush=True
+            )
+        folder = run(pretext, runs, name="demo pretraining", data=data)
         model = make_model(pretext, data.num_classes, checkpoint=None)
         model.load_state_dict(best_weights(folder))
         save_weights(model, path)
-    return path
+        return path
+
+
+def _place(pretext: Trial) -> tuple[CarsDataModule, Path, Path]:
+    """The data that a checkpoint is trained on, the folder of its runs, and its file."""
+    data = data_module(pretext)
+    data.setup()
+    weights = DATA / "weights"
+    file = f"demo-{pretext.model_name}-{identify(pretext, data, None)}.pth"
+    return data, weights / "runs", weights / file

@@ -22,12 +22,12 @@ from effnet.training.status import finished, read_status
 def entry(job: Job, folder: Path | None, message: str) -> dict[str, Any]:
     """A trial's entry in grid.json: name, group, trial_id, state, message.
 
-    A trial whose data or weights could not be had has no trial_id and the state "failed", one that
-    was not begun the state "missing".
+    A trial whose data or weights could not be had has no trial_id and the state "failed"; one that
+    was not begun has the state "missing", and no trial_id while the demo's checkpoint is missing.
     """
     known = {"name": job.name, "group": job.group, "trial_id": folder.name if folder else None}
     if folder is None:
-        return known | {"state": "failed", "message": message}
+        return known | {"state": "failed" if message else "missing", "message": message}
     if finished(folder):
         return known | {"state": "finished", "message": ""}
     try:

@@ -16,7 +16,6 @@ from effnet.errors import EffnetError, command_line
 from effnet.grid import profile_file
 from effnet.paths import REPORTS, relative
 from effnet.trial import Trial
-from effnet.weights.published import fetch_weights
 
 
 class Job(NamedTuple):
@@ -209,6 +208,8 @@ def checkpoint_names(profile: Profile) -> list[str]:
 
 
 def main() -> None:
+    from effnet.weights.published import fetch_weights  # with torch, which a profile does without
+
     parser = argparse.ArgumentParser(prog="python -m effnet.grid.profiles", description=__doc__)
     parser.add_argument("profile", nargs="?", default="demo", help="name, or path of a .yaml")
     profile = Profile.load(parser.parse_args().profile)

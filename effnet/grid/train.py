@@ -13,47 +13,36 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from filelock import Timeout
 
 from effnet.data import CarsDataModule
-from effnet.demo.inputs import checkpoint_path, data_module
+from effnet.demo.inputs import checkpoint_path, data_module, to_make
 from effnet.errors import EffnetError
 from effnet.files import Damaged, locked, make_folder
 from effnet.grid import outcome, workers
-from effnet.grid.probe import images_per_second
 from effnet.grid.profiles import Job, Profile
-from effnet.runs import runs_below
+from effnet.grid.speed import FirstEpoch, images_per_second, measured_speed, size_of
 from effnet.train import TrialInterrupted, identify, run
 from effnet.training import identity
 from effnet.training.record import run_lock
 from effnet.training.status import finished, now, read_status
-from effnet.training.tracking import EpochLogger
 
 LONG = 300_000  # images to train on, all epochs of all trials: minutes on any machine
 
 
-class FirstEpoch(pl.Callback):
-    """Tells the grid how long the first epoch took, as soon as it is over."""
-
-    def __init__(self, told: Any) -> None:
-        self.told = told
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(trainer.logger, EpochLogger)
-        if len(trainer.logger.rows) == 1:
-            self.told(trainer.logger.rows[0]["seconds"])
-
-
 @dataclass
 class Entry:
-    """A trial of the grid; without a folder where its data or weights could not be had."""
+    """A trial of the grid.
+
+    Without a folder it has a message where its data or weights could not be had, and none where the
+    demo's checkpoint, which is part of a run's id, is still to be trained.
+    """
 
     job: Job
-    folder: Path | None
+    number: int
+    folder: Path | None = None
     checkpoint: Path | None = None
     message: str = ""
 
@@ -115,17 +104,29 @@ class Grid:
         self.profile, self.jobs, self.began, self.retry = profile, jobs, began, retry
         self.runs = profile.reports / "runs"
         self.modules: dict[str, CarsDataModule] = {}
-        self.speed = _measured_speed(profile)
-        self.entries = [self._entry(job) for job in profile.jobs]
+        self.speed = measured_speed(profile)
+        self.entries = [self._entry(job, n) for n, job in enumerate(profile.jobs, start=1)]
         if not self.modules:
             raise EffnetError(self.entries[0].message)
 
-    def _entry(self, job: Job) -> Entry:
+    def _entry(self, job: Job, number: int) -> Entry:
+        entry = Entry(job, number)
         try:
-            data, checkpoint = self.module(job), checkpoint_path(job.trial)
+            self.module(job)
+            if not to_make(job.trial):
+                self._identify(entry)
         except EffnetError as error:
-            return Entry(job, None, message=str(error))
-        return Entry(job, self.runs / identify(job.trial, data, checkpoint), checkpoint)
+            entry.message = str(error)
+        return entry
+
+    def _identify(self, entry: Entry, wait: bool = True) -> None:
+        """Find the folder of a trial's run, its checkpoint made first where the kit makes it.
+
+        Raises filelock's Timeout where another process makes it and `wait` is False.
+        """
+        trial = entry.job.trial
+        entry.checkpoint = checkpoint_path(trial, wait)
+        entry.folder = self.runs / identify(trial, self.module(entry.job), entry.checkpoint)
 
     def module(self, job: Job) -> CarsDataModule:
         """The job's data, shared between all jobs that see the same pixels in the same batches."""
@@ -147,9 +148,11 @@ class Grid:
 
     def todo(self) -> list[Entry]:
         """The trials that are to be trained."""
-        return [entry for entry in self.entries if entry.folder and self._due(entry.folder)]
+        return [e for e in self.entries if not e.message and self._due(e.folder)]
 
-    def _due(self, folder: Path) -> bool:
+    def _due(self, folder: Path | None) -> bool:
+        if folder is None:
+            return True
         if finished(folder):
             return False
         try:
@@ -163,31 +166,41 @@ class Grid:
     def train(self, wait: bool) -> None:
         """Train what is missing; `wait` for what another process trains, or leave it out.
 
-        A trial that fails is told, and the next one is trained.
+        A trial that fails is told, and the next one is trained. Those that need the demo's
+        checkpoint come last where another process is training it.
         """
-        for number, entry in enumerate(self.entries, start=1):
-            if entry.folder is None or not self._due(entry.folder):
-                continue
-            try:
+        later = [entry for entry in self.todo() if not self._attempt(entry, wait, False)]
+        for entry in later:
+            self._attempt(entry, wait, True)
+
+    def _attempt(self, entry: Entry, wait: bool, wait_for_weights: bool) -> bool:
+        """Train a trial where it is due; False where its weights are being made elsewhere."""
+        try:
+            if entry.folder is None:
+                with suppress(Timeout):
+                    self._identify(entry, wait_for_weights)
+            if entry.folder is None:
+                return False
+            if self._due(entry.folder):
                 make_folder(entry.folder)
-                what = f"trial {entry.job.name} is trained"
-                with locked(run_lock(entry.folder), what, wait):
-                    if not self._due(entry.folder):
-                        continue
-                    print(f"trial {number} of {len(self.entries)}: {entry.job.name}", flush=True)
-                    self._train(entry)
-            except Timeout:
-                continue
-            except TrialInterrupted:
-                raise
-            except Exception as error:
-                if not isinstance(error, EffnetError):
-                    traceback.print_exc()
-                entry.message = str(error)
-                print(f"trial {entry.job.name} failed: {error}", flush=True)
+                with locked(run_lock(entry.folder), f"trial {entry.job.name} is trained", wait):
+                    if self._due(entry.folder):
+                        number = f"trial {entry.number} of {len(self.entries)}"
+                        print(f"{number}: {entry.job.name}", flush=True)
+                        self._train(entry)
+        except Timeout:
+            pass  # another process trains it
+        except TrialInterrupted:
+            raise
+        except Exception as error:
+            if not isinstance(error, EffnetError):
+                traceback.print_exc()
+            entry.message = str(error)
+            print(f"trial {entry.job.name} failed: {error}", flush=True)
+        return True
 
     def _train(self, entry: Entry) -> None:
-        job, data, size = entry.job, self.module(entry.job), _size(entry.job)
+        job, data, size = entry.job, self.module(entry.job), size_of(entry.job)
         images = self._images(job, "train")
 
         def first_epoch(seconds: float) -> None:
@@ -205,14 +218,14 @@ class Grid:
             callbacks=[FirstEpoch(first_epoch)],
             keep_weights=job.keep_weights,
         )
-        self.speed.update(_measured_speed(self.profile))
+        self.speed.update(measured_speed(self.profile))
         self.estimate("the runs so far")
 
     def foresee(self, entries: list[Entry]) -> None:
         """Where no run has told the speed: try a few steps, if training may take long."""
         if sum(e.job.trial.epochs * self._images(e.job, "train") for e in entries) < LONG:
             return
-        for size, entry in {_size(entry.job): entry for entry in entries}.items():
+        for size, entry in {size_of(entry.job): entry for entry in entries}.items():
             job, data = entry.job, self.module(entry.job)
             images = {part: self._images(job, part) for part in ("train", "val")}
             with suppress(EffnetError):  # training will say what is wrong with the trial
@@ -232,21 +245,8 @@ class Grid:
             return
         slowest = min(self.speed.values())
         seconds = sum(
-            job.trial.epochs * self._images(job, "train") / self.speed.get(_size(job), slowest)
+            job.trial.epochs * self._images(job, "train") / self.speed.get(size_of(job), slowest)
             for job in todo
         )
         left = timedelta(seconds=round(seconds / min(self.jobs, len(todo))))
         print(f"  {len(todo)} to train: at most about {left} (by {source})", flush=True)
-
-
-def _size(job: Job) -> tuple[str, int]:
-    return job.trial.model_name, job.trial.side
-
-
-def _measured_speed(profile: Profile) -> dict[tuple[str, int], float]:
-    """Training images per second (validation's time included) by model and resolution."""
-    runs = runs_below(profile.reports, states=("finished",))
-    if runs.empty:
-        return {}
-    runs = runs[runs["device"] == identity.environment()["device"]]
-    return runs.groupby(["model_name", "image_size"])["images_per_second"].median().to_dict()

@@ -94,7 +94,8 @@ def comparison_table(
                 }
             )
     table = pd.DataFrame(rows)
-    for column in table.columns.intersection([LAST_EPOCH, "gap at epoch", "seeds", "batch size"]):
+    whole = [LAST_EPOCH, "gap at epoch", "seeds", "batch size", "trained parameters"]
+    for column in table.columns.intersection(whole):
         table[column] = table[column].astype("Int64")  # whole numbers that may be missing
     return table
 

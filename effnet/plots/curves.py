@@ -63,11 +63,13 @@ def best_listing(runs: pd.DataFrame, group: str, published: pd.DataFrame) -> pd.
 
 
 def last_epochs(run: pd.Series | None, count: int = 5) -> pd.DataFrame:
-    """The last epochs of a run, a row each, by images; empty without a run."""
+    """The last epochs of a run, a row each, by images; empty without a run.
+
+    They count from 0, unlike the lines that the training printed, and say so.
+    """
     columns = ["epoch", "lr", "train_loss", "val_loss", "train_acc", "val_acc", "seconds"]
-    if run is None:
-        return pd.DataFrame(columns=columns)
-    return metrics(run)[columns].round(4).tail(count)
+    table = pd.DataFrame(columns=columns) if run is None else metrics(run)[columns]
+    return table.round(4).tail(count).rename(columns={"epoch": "epoch, from 0"})
 
 
 def schedule(runs: pd.DataFrame, source: str, published: pd.DataFrame | None = None) -> Figure:

@@ -8,9 +8,7 @@ import argparse
 
 from effnet.errors import command_line
 from effnet.paths import relative
-from effnet.report.evidence import redraw
 from effnet.report.failures import find_failures, say
-from effnet.report.page import build_report
 from effnet.trial import resolve
 
 
@@ -29,6 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
         failures = find_failures(reports)
         say(failures, reports)
         return int(not failures.complete)
+    from effnet.report.evidence import redraw
+    from effnet.report.page import build_report
+
     redraw(reports)
     page = build_report(reports)
     print(f"wrote {relative(page)}, report.md and claims.csv beside it")

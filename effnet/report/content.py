@@ -61,11 +61,13 @@ def gather(
         notebooks: executed notebooks that were exported, each with the tags of its cells.
         damaged: those that could not be, each with the reason.
     """
-    runs = runs_below(reports)
-    runs = runs[runs["state"] != "damaged"]  # listed with the damaged files
+    everything = runs_below(reports)
+    everything = everything[everything["state"] != "damaged"]  # listed with the damaged files
     failures = find_failures(reports)
+    # Before the grid was trained, what a notebook trained by itself is all there is.
+    runs = everything[everything["trial_id"].isin(failures.ids)] if failures.ids else everything
     context = Context(
-        names=dict(zip(runs["trial_id"], runs["name"], strict=True)),
+        names=dict(zip(everything["trial_id"], everything["name"], strict=True)),
         notebooks=notebooks,
         failed={notebook["name"]: notebook["begun"] for notebook in failures.notebooks},
         damaged=failures.damaged,
@@ -104,6 +106,7 @@ def gather(
         "figures_made": sum(bool(item.image) for item in figures),
         "figures_all": len(figures),
         "runs": run_rows(runs),
+        "other_runs": len(everything) - len(runs),
         "executions": execution_sets(runs),
         "execution_note": EXECUTION_NOTE,
         "notebooks": sorted(notebooks),

@@ -65,12 +65,21 @@ def write_record(paths: list[Path], values: dict[str, Any], keep_equal: bool = F
     write_json(path, record)
 
 
+def blank_missing(table: pd.DataFrame) -> pd.DataFrame:
+    """A copy whose missing numbers are empty cells, as in its CSV; None stays: it is a value."""
+    table = table.copy()
+    for name in table.columns[table.isna().any()]:
+        column = table[name].astype(object)
+        table[name] = column.where(column.notna() | column.map(lambda value: value is None), "")
+    return table
+
+
 def setup_display() -> None:
     """Crisp inline figures, whole tables, and errors for people without a traceback."""
     from IPython import get_ipython
 
     plain_warnings()
-    pd.set_option("display.max_rows", 250, "display.max_columns", 50, "display.max_colwidth", 120)
+    pd.set_option("display.max_rows", 250, "display.max_columns", 50, "display.max_colwidth", None)
     pd.set_option("display.html.use_mathjax", False)  # a name with dollars is no formula
     shell = get_ipython()
     if shell is None:

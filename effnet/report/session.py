@@ -15,7 +15,7 @@ from effnet.grid.profiles import Profile
 from effnet.paths import relative
 from effnet.plots.groups import data_note
 from effnet.plots.style import plain
-from effnet.report.output import setup_display, write_figure, write_record
+from effnet.report.output import blank_missing, setup_display, write_figure, write_record
 from effnet.report.own import OWN, own_reports, runs_of
 from effnet.report.parameters import label, set_in_cells, settle
 from effnet.report.records import ASKED_FOR, NOTEBOOKS, Records
@@ -111,7 +111,8 @@ class Session:
         elif len(trained) < len(self.profile.jobs):
             text += (
                 f"\n{len(trained)} of the profile's {len(self.profile.jobs)} runs are trained; "
-                f"`make reproduce PROFILE={self.profile.source}` trains the others"
+                f"`make reproduce PROFILE={self.profile.source}` trains "
+                f"{'the others' if len(trained) else 'them'}"
             )
         return text
 
@@ -246,7 +247,7 @@ class Session:
         path = self.reports / "tables" / f"{name}.csv"
         write_csv(path, table, index=table.index.name is not None)
         self._record([path], name, caption, runs)
-        display(table)
+        display(blank_missing(table))
         display(Markdown(f"**{name}.** {caption}"))
 
     def claims(self) -> None:

@@ -25,7 +25,8 @@ class EpochLines(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.current_epoch:
-            print(f"{self.name}: resuming after epoch {trainer.current_epoch - 1}", flush=True)
+            done = f"{trainer.current_epoch}/{self.epochs}"  # counted as in the lines below
+            print(f"{self.name}: resuming after epoch {done}", flush=True)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if watched():
@@ -54,6 +55,8 @@ class EpochLines(pl.Callback):
         )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: Any) -> None:
+        if self.bar is not None:
+            self.bar.refresh()  # whole: of one that Ctrl-C cut short a rest would stay
         self._close()
 
     def _close(self) -> None:

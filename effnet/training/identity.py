@@ -9,8 +9,6 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-import torch
-
 import effnet
 from effnet.paths import PACKAGE, ROOT
 
@@ -113,6 +111,8 @@ def cores() -> int:
 
 def environment() -> dict[str, str | int]:
     """Versions, device, cores and commit, as a run records them."""
+    import torch
+
     packages = ("torch", "torchvision", "pytorch-lightning", "numpy", "pillow")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
     return {

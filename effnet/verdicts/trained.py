@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -31,14 +32,23 @@ class Trained:
     real: bool
     label: str
 
+    # A hundred claims ask for these again and again.
+    @cached_property
+    def _draws(self) -> pd.DataFrame:
+        return grid_draws(self.runs)
+
+    @cached_property
+    def _scatters(self) -> dict[str, Scatter | None]:
+        groups = self.runs["group"].unique() if len(self.runs) else []
+        return {name: seed_scatter(self.runs[self.runs["group"] == name]) for name in groups}
+
     def grid(self, group: str = "all") -> pd.DataFrame:
         """The first-seed runs of the heatmaps' grid of one group, or of all three.
 
         Raises NotTrained without any, and on real data while cells of the grid are missing.
         """
         groups = GRID if group == "all" else (group,)
-        runs = grid_draws(self.runs)
-        runs = of_group(runs, group) if len(runs) else runs
+        runs = of_group(self._draws, group) if len(self._draws) else self._draws
         if runs.empty:
             raise NotTrained(f"no finished run of {' or '.join(groups)}")
         if self.real:
@@ -63,8 +73,7 @@ class Trained:
 
     def scatter(self, group: str) -> Scatter:
         """How far single runs of a group scatter: over seeds here, else like runs of the thesis."""
-        runs = self.runs[self.runs["group"] == group] if len(self.runs) else self.runs
-        return seed_scatter(runs) or published_scatter(group)
+        return self._scatters.get(group) or published_scatter(group)
 
     def tolerance(
         self, group: str, runs: tuple[int, int] = (1, 1), comparisons: int = 1

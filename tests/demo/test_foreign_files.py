@@ -187,6 +187,6 @@ def test_who_waits_is_told_for_whom(tmp_path):
     told = second.stdout.readline()
     assert f"waiting: {tmp_path / 'demo'} is drawn by process {first.pid} on " in told
     (tmp_path / "go").touch()
-    assert "Drawing" not in second.communicate(timeout=60)[1]
-    first.communicate(timeout=60)
+    assert "drew" not in second.communicate(timeout=60)[0]
+    assert "drew" in first.communicate(timeout=60)[0]
     assert first.returncode == second.returncode == 0

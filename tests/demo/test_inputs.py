@@ -37,7 +37,7 @@ def test_the_demos_checkpoint_is_handed_in(tmp_path, monkeypatch):
     with pytest.raises(EffnetError, match=r"effnet\.run\(trial\)"):
         train.run(trial, tmp_path / "runs")
     given = {}
-    monkeypatch.setattr(inputs, "demo_checkpoint", lambda trial: tmp_path / "demo.pth")
+    monkeypatch.setattr(inputs, "demo_checkpoint", lambda trial, wait: tmp_path / "demo.pth")
     monkeypatch.setattr(train, "run", lambda trial, runs, **options: given.update(options))
     effnet.run(trial, tmp_path / "runs")
     assert given["checkpoint"] == tmp_path / "demo.pth"
@@ -76,7 +76,7 @@ def test_the_checkpoint_is_trained_on_as_many_other_cars_as_the_demo_has(
     monkeypatch.setattr(pretrain, "make_pretext", lambda root, size: tmp_path / root.name / size)
     (data_dir,) = (path for path, drawn in folder.DRAWN.items() if drawn == size)
     trial = pretrain.pretext_trial(Trial(data_dir=str(data_dir), weights="demo", **SMALL))
-    name, epochs = {"demo": ("demo_pretext", 18), "smoke": ("demo_pretext_smoke", 2)}[size]
+    name, epochs = {"demo": ("demo_pretext", 12), "smoke": ("demo_pretext_smoke", 2)}[size]
     assert trial.path() == tmp_path / name / size and trial.epochs == epochs
     assert trial.weights is None and trial.image_size == SMALL["image_size"]
     other = Trial(data_dir=str(data_dir), weights="demo", model_name="torchvision:resnet18")

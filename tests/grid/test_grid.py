@@ -11,10 +11,11 @@ import torch
 from filelock import FileLock
 
 from effnet import thesis
-from effnet.demo.folder import make_demo
+from effnet.demo import pretrain
+from effnet.demo.folder import make_demo, make_pretext
 from effnet.grid import train, workers
-from effnet.grid.probe import images_per_second
 from effnet.grid.profiles import Job, Profile
+from effnet.grid.speed import images_per_second
 from effnet.training import identity
 from effnet.training.status import read_status
 from effnet.trial import Trial
@@ -51,6 +52,32 @@ def test_a_worker_leaves_out_what_another_trains(profile, capsys):
     trials.train(wait=True)
     assert read_status(first)["state"] == "finished"
     assert "seed 1" not in capsys.readouterr().out.replace("1 to train", "")
+
+
+def test_who_needs_no_checkpoint_does_not_wait_for_it(profile, tmp_path, monkeypatch):
+    pretext = make_pretext(tmp_path / "pretext", size="smoke")
+    monkeypatch.setattr(pretrain, "make_pretext", lambda *_, **__: pretext)
+    monkeypatch.setattr(pretrain, "DATA", tmp_path / "data")
+    first = replace(profile.jobs[0].trial, weights="demo")
+    profile.jobs[0] = Job("fine-tuned", "pretrained", first)
+    grid = train.Grid(profile, 2, train.now())
+    assert [entry.folder is None for entry in grid.entries] == [True, False]
+    states = [(entry["trial_id"] is None, entry["state"]) for entry in grid.write(0)]
+    assert states == [(True, "missing"), (False, "missing")] and len(grid.todo()) == 2
+    (tmp_path / "data/weights").mkdir(parents=True)
+    lock, order = FileLock(tmp_path / "data/weights/.demo.lock"), []
+    train_one = train.Grid._train
+
+    def note(grid, entry):
+        order.append(entry.job.name)
+        train_one(grid, entry)
+        lock.release()
+
+    monkeypatch.setattr(train.Grid, "_train", note)
+    with lock:  # as another process holds it that trains the checkpoint
+        grid.train(wait=False)
+    assert order == ["seed 1", "fine-tuned"]
+    assert [entry["state"] for entry in grid.write(0)] == ["finished", "finished"]
 
 
 def test_a_long_grid_says_its_time_before_it_starts(profile, capsys, monkeypatch):

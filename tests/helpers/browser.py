@@ -7,7 +7,12 @@ import subprocess
 from pathlib import Path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
+# It asks no other host for anything.
+ALONE = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
 
 PROBE_HEAD = """<script nonce="probe">
 window.problems = [];
@@ -77,9 +82,7 @@ def probe(page: Path, width: int, profile: Path, dark: bool = False) -> dict:
     copy.write_text(text, encoding="utf-8")
     frame.write_text(FRAME.format(source=copy.name, width=width), encoding="utf-8")
     command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-        *("--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND", "--hide-scrollbars"),
+        *(CHROMIUM, "--headless", *ALONE, "--hide-scrollbars"),
         *(f"--user-data-dir={profile}", "--window-size=1400,900", "--virtual-time-budget=20000"),
         *(["--blink-settings=preferredColorScheme=0"] if dark else []),
         *("--dump-dom", frame.as_uri()),

@@ -113,6 +113,7 @@ def test_the_last_epoch_counts_from_0_everywhere_and_says_so(tmp_path):
         named = [column for column in table if "last" in column and "epoch" in column]
         assert named == ["last epoch, from 0"] and int(table[named[0]].iloc[0]) == 12
     assert runs.at[0, "last_epoch"] == 12 == len(history) - 1
+    assert curves.last_epochs(runs.iloc[0])["epoch, from 0"].tolist() == [8, 9, 10, 11, 12]
     published = thesis.published_runs().set_index("run")["epochs"]
     assert tables[2]["last epoch, from 0"].tolist() == [12, published["SAN-396"]]
     shown = run_rows(runs)[0]

@@ -63,11 +63,25 @@ def test_figures_are_shown_or_listed_as_missing(site):
 def test_a_figure_has_its_provenance_claims_and_cell(site):
     card = (site / "index.html").read_text().split('<figure id="fig20"')[1].split("</figure>")[0]
     assert 'href="notebooks/03_train_pretrained.html#cell-id=fig20"' in card
-    assert card.count('href="#run-') == 6 and "1 more" in card
+    assert card.count('href="runs/') == 6 and "1 more" in card
     assert 'href="#C071"' in card and "needs real data" in card and "thesis" in card
     assert "A &lt;b&gt;caption&lt;/b&gt; &amp; more" in card
     other = (site / "index.html").read_text().split('<figure id="fig30"')[1].split("</figure>")[0]
     assert "not executed in this report" in other
+
+
+def test_a_run_that_is_not_the_profiles_is_counted_and_not_listed(tmp_path):
+    fake_profile(tmp_path / "demo", dropout_rates=(0.0,), weight_decays=(0.01,))
+    grid = load_runs(tmp_path / "demo")[["name", "group", "trial_id", "state"]]
+    write_sealed(tmp_path / "demo/grid.json", {"runs": grid.to_dict("records")})
+    count = len(grid)
+    page = build_report(tmp_path / "demo").read_text()
+    assert page.count('<tr id="run-') == count and "beside them" not in page
+    fake_run(tmp_path / "demo", "dropout_rate=0.7", dropout_rate=0.7)
+    page = build_report(tmp_path / "demo").read_text()
+    assert page.count('<tr id="run-') == count and "1 other run lies beside them" in page
+    assert "dropout_rate=0.7" not in page and f"{count + 1} in all" in page
+    assert "1 other run lies beside them" in (tmp_path / "demo/report.md").read_text()
 
 
 def test_all_claims_and_counts_are_shown(site):

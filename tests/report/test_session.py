@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 from fake_runs import fake_run, rewrite
 
@@ -9,6 +11,7 @@ from effnet import train
 from effnet.files import write_sealed
 from effnet.grid.profiles import Profile
 from effnet.report import session as sessions
+from effnet.report.output import blank_missing
 
 
 @pytest.fixture
@@ -54,3 +57,10 @@ def test_overridden_parameters_are_tried_again(session, monkeypatch):
     monkeypatch.setattr(train, "run", refuse)
     with pytest.raises(KeyboardInterrupt):
         session.run()
+
+
+def test_a_missing_number_is_an_empty_cell_and_none_a_value():
+    table = pd.DataFrame({"a": [0.5, np.nan], "b": pd.array([1, None], "Int64"), "c": ["x", "y"]})
+    table["d"] = pd.Series([None, 2], dtype=object)
+    assert blank_missing(table).to_numpy().tolist() == [[0.5, 1, "x", None], ["", "", "y", 2]]
+    assert table["a"].isna().any(), "the table itself stays as it is"

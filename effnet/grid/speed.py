@@ -1,12 +1,18 @@
-"""How fast a trial will train here, from a few steps of its network, before a long grid begins."""
+"""How fast trials train here: from a few steps before a long grid begins, then from its runs."""
 
 import time
 from pathlib import Path
+from typing import Any
 
+import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 
+from effnet.grid.profiles import Job, Profile
+from effnet.runs import runs_below
 from effnet.train import make_model
+from effnet.training import identity
+from effnet.training.tracking import EpochLogger
 from effnet.training.trainer import threads
 from effnet.trial import Trial
 
@@ -49,3 +55,28 @@ def images_per_second(
             seconds.append(time.perf_counter() - start)
     step = sorted(seconds[WARM_UP:])[STEPS // 2]
     return trial.batch_size / step / (1 + FORWARD * parts["val"] / parts["train"])
+
+
+class FirstEpoch(pl.Callback):
+    """Tells the grid how long the first epoch took, as soon as it is over."""
+
+    def __init__(self, told: Any) -> None:
+        self.told = told
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(trainer.logger, EpochLogger)
+        if len(trainer.logger.rows) == 1:
+            self.told(trainer.logger.rows[0]["seconds"])
+
+
+def size_of(job: Job) -> tuple[str, int]:
+    return job.trial.model_name, job.trial.side
+
+
+def measured_speed(profile: Profile) -> dict[tuple[str, int], float]:
+    """Training images per second (validation's time included) by model and resolution."""
+    runs = runs_below(profile.reports, states=("finished",))
+    if runs.empty:
+        return {}
+    runs = runs[runs["device"] == identity.environment()["device"]]
+    return runs.groupby(["model_name", "image_size"])["images_per_second"].median().to_dict()
