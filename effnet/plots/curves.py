@@ -34,6 +34,8 @@ from effnet.plots.style import (
 )
 from effnet.runs import metrics, predictions
 
+# Figure 19 is of the first of these groups in which a learning rate fell.
+FALLING = ("scratch_gray", "scratch_rgb", "pretrained")
 LOSS, ACCURACY = "loss (label smoothing)", "accuracy (mean of batches)"
 
 
@@ -72,24 +74,32 @@ def last_epochs(run: pd.Series | None, count: int = 5) -> pd.DataFrame:
     return table.round(4).tail(count).rename(columns={"epoch": "epoch, from 0"})
 
 
-def schedule(runs: pd.DataFrame, source: str, published: pd.DataFrame | None = None) -> Figure:
-    """What the scheduler does to a grayscale run from scratch (figure 19, the thesis's SAN-459).
+def _drops(runs: pd.DataFrame, group: str) -> pd.Series:
+    """How often the learning rate of each run of a group fell."""
+    known = of_group(runs, group)
+    counts = {run["trial_id"]: len(lr_drops(metrics(run))) for run in _rows(known)}
+    return known["trial_id"].map(counts).astype(int)
 
-    Shown is SAN-459 where the report has it; else the run of that group with the most drops of
-    the learning rate, and among those the best.
+
+def schedule(runs: pd.DataFrame, source: str, published: pd.DataFrame | None = None) -> Figure:
+    """What the scheduler does to a run (figure 19, the thesis's grayscale SAN-459).
+
+    Shown is SAN-459 where the report has it; else the run with the most drops of the learning rate
+    among the grayscale ones, or where none of those has any, of the next group that has. Among
+    equals it is the best.
     """
-    known = of_group(runs, "scratch_gray")
-    title = "Learning rate scheduling, grayscale from scratch"
+    group = next((g for g in FALLING if _drops(runs, g).any()), "scratch_gray")
+    known, drops = of_group(runs, group), _drops(runs, group)
+    title = f"Learning rate scheduling, {group_label(group)}"
     if known.empty:
-        return no_runs(title, "scratch_gray", source)
-    if (known["name"] == "SAN-459").any():
-        run, why = known[known["name"] == "SAN-459"].iloc[0], "the thesis's own choice"
+        return no_runs(title, group, source)
+    if (runs["name"] == "SAN-459").any():
+        run, why = runs[runs["name"] == "SAN-459"].iloc[0], "the thesis's own choice"
     else:
-        drops = known["trial_id"].map(
-            {r["trial_id"]: len(lr_drops(metrics(r))) for r in _rows(known)}
-        )
-        run = best_of(known[drops == drops.max()], "scratch_gray")
+        run = best_of(known[drops == drops.max()], group)
         why = "most drops of the learning rate in its group"
+        if not drops.any():
+            why = "in no run of the profile the rate fell before the last epoch"
     reference = published_run(published, "SAN-459")
     return three_rows(run, title, f"{source}; {why}", None, reference)
 

@@ -78,7 +78,12 @@ def test_schedule_shows_the_thesiss_run_or_the_one_with_most_drops(whole_grid, t
     fake_run(tmp_path, "dropped", "scratch_gray", 0.5, lr_drops=(4, 8), seed=1)
     fake_run(tmp_path, "other", "scratch_rgb", 0.9, lr_drops=(2, 4, 8))
     title = curves.schedule(load_runs(tmp_path), SOURCE).get_suptitle()
-    assert title.endswith(": dropped")
+    assert title.endswith("grayscale from scratch: dropped")
+    runs = load_runs(tmp_path)
+    elsewhere = curves.schedule(runs[runs["name"] != "dropped"], SOURCE)
+    assert elsewhere.get_suptitle().endswith("RGB from scratch: other")
+    nowhere = curves.schedule(runs[runs["name"] == "best"], SOURCE)
+    assert "in no run of the profile the rate fell" in texts(nowhere)
 
 
 def test_charts_count_steps_as_batches_of_training_images(tmp_path):
