@@ -84,11 +84,10 @@ def _number(text: str) -> Any:
 def _convert(value: Any, kind: type) -> Any:
     """The value as `kind` where nothing is guessed or lost, else None."""
     truth = isinstance(value, bool | np.bool_)
+    if kind is bool and isinstance(value, str):
+        return {"true": True, "false": False}.get(value.lower())
     if kind is bool:
-        words = {"true": True, "false": False}
-        return (
-            bool(value) if truth else words.get(value.lower()) if isinstance(value, str) else None
-        )
+        return bool(value) if truth else None
     if kind is str:
         return str(value) if isinstance(value, str | Path) else None
     if truth or isinstance(value, str):

@@ -29,9 +29,12 @@ def checkpoint_path(trial: Trial, wait: bool = True) -> Path | None:
     return demo_checkpoint(trial, wait) if trial.weights == "demo" else train.checkpoint_path(trial)
 
 
-def to_make(trial: Trial) -> bool:
-    """Whether `checkpoint_path` has to train the demo's checkpoint first."""
-    return trial.weights == "demo" and made_checkpoint(trial) is None
+def ready_checkpoint(trial: Trial) -> tuple[bool, Path | None]:
+    """Whether `checkpoint_path` has nothing to train first, and its answer where that is so."""
+    if trial.weights != "demo":
+        return True, train.checkpoint_path(trial)
+    path = made_checkpoint(trial)
+    return path is not None, path
 
 
 @wraps(train.run)

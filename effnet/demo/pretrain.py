@@ -69,14 +69,14 @@ def demo_checkpoint(trial: Trial, wait: bool = True) -> Path:
     (DATA / "weights").mkdir(parents=True, exist_ok=True)
     with locked(DATA / "weights" / ".demo.lock", "the demo's checkpoint is trained", wait):
         pretext = pretext_trial(trial)
-        data, runs, path = _place(pretext)
+        data, folder, path = _place(pretext)
         if _is_sound(path):  # made by another process meanwhile
             return path
-        if not finished(runs / identify(pretext, data, None)):
+        if not finished(folder):
             print(
                 "first, and once: the demo's checkpoint is trained on other drawn cars", flush=True
             )
-        folder = run(pretext, runs, name="demo pretraining", data=data)
+        folder = run(pretext, folder.parent, name="demo pretraining", data=data)
         model = make_model(pretext, data.num_classes, checkpoint=None)
         model.load_state_dict(best_weights(folder))
         save_weights(model, path)
@@ -84,9 +84,8 @@ def demo_checkpoint(trial: Trial, wait: bool = True) -> Path:
 
 
 def _place(pretext: Trial) -> tuple[CarsDataModule, Path, Path]:
-    """The data that a checkpoint is trained on, the folder of its runs, and its file."""
-    data = data_module(pretext)
+    """The data that a checkpoint is trained on, the folder of its run, and its file."""
+    data, weights = data_module(pretext), DATA / "weights"
     data.setup()
-    weights = DATA / "weights"
-    file = f"demo-{pretext.model_name}-{identify(pretext, data, None)}.pth"
-    return data, weights / "runs", weights / file
+    run_id = identify(pretext, data, None)
+    return data, weights / "runs" / run_id, weights / f"demo-{pretext.model_name}-{run_id}.pth"

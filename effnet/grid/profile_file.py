@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from effnet import thesis
 from effnet.errors import EffnetError
 from effnet.paths import relative
 from effnet.trial import check_field, check_fields, resolve
@@ -14,11 +15,10 @@ from effnet.trial import check_field, check_fields, resolve
 FOLDER = Path(__file__).parent / "profiles"
 KEYS = ("like", "note", "seeds", "trial", "groups")
 GROUP_KEYS = ("trial", "grid", "vary", "runs", "keep_weights")
-# The groups that have rows in the thesis's own grid.
-THESIS_GROUPS = ("pretrained", "scratch_rgb", "scratch_gray")
 TAKEN = ("runs",)  # in reports/: where `effnet.run` puts runs without a profile
-# What a `data_dir` may be besides a folder: a variable of the environment that names one.
-VARIABLES = ("$STANFORD_CARS", "$STANFORD_CARS_FRAMES")
+# What a `data_dir` may be besides a folder: a variable of the environment that names one, here with
+# the folder that it names where it is not set.
+VARIABLES = {"$STANFORD_CARS": "data/stanford_cars", "$STANFORD_CARS_FRAMES": None}
 
 Place: typing.TypeAlias = tuple[Any, ...]  # of a value: the keys that lead to it
 
@@ -156,8 +156,9 @@ def _group(spec: Any, place: Place, places: Places) -> dict[str, Any]:
         places.fail((*place, "vary"), "it has a `grid` and something to `vary`: take one.")
     spec["trial"] = _values(spec.get("trial", {}), (*place, "trial"), places)
     if spec.get("grid") == "thesis":
-        if place[1] not in THESIS_GROUPS:
-            allowed = ", ".join(THESIS_GROUPS)
+        known = list(thesis.grid()["group"].unique())
+        if place[1] not in known:
+            allowed = ", ".join(known)
             places.fail((*place, "grid"), f"the thesis has a grid of {allowed} alone.")
     elif key := next((key for key in ("grid", "vary") if key in spec), None):
         lists = _mapping(spec[key], (*place, key), places)

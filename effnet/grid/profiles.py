@@ -171,10 +171,9 @@ def _label(group: str, point: dict[str, Any]) -> str:
 
 def _data_dir(value: str) -> str | None:
     """A trial's folder; that of a variable which is not set is None."""
-    folders: dict[str, str | None] = {}
-    folders["$STANFORD_CARS"] = os.environ.get("STANFORD_CARS") or "data/stanford_cars"
-    folders["$STANFORD_CARS_FRAMES"] = os.environ.get("STANFORD_CARS_FRAMES")
-    return folders.get(value, value)
+    if value not in profile_file.VARIABLES:
+        return value
+    return os.environ.get(value.removeprefix("$")) or profile_file.VARIABLES[value]
 
 
 def _thesis_grid(group: str) -> list[tuple[str, dict[str, Any]]]:

@@ -18,7 +18,7 @@ import torch
 from filelock import Timeout
 
 from effnet.data import CarsDataModule
-from effnet.demo.inputs import checkpoint_path, data_module, to_make
+from effnet.demo.inputs import checkpoint_path, data_module, ready_checkpoint
 from effnet.errors import EffnetError
 from effnet.files import Damaged, locked, make_folder
 from effnet.grid import outcome, workers
@@ -113,20 +113,17 @@ class Grid:
         entry = Entry(job, number)
         try:
             self.module(job)
-            if not to_make(job.trial):
-                self._identify(entry)
+            ready, checkpoint = ready_checkpoint(job.trial)
+            if ready:
+                self._identify(entry, checkpoint)
         except EffnetError as error:
             entry.message = str(error)
         return entry
 
-    def _identify(self, entry: Entry, wait: bool = True) -> None:
-        """Find the folder of a trial's run, its checkpoint made first where the kit makes it.
-
-        Raises filelock's Timeout where another process makes it and `wait` is False.
-        """
-        trial = entry.job.trial
-        entry.checkpoint = checkpoint_path(trial, wait)
-        entry.folder = self.runs / identify(trial, self.module(entry.job), entry.checkpoint)
+    def _identify(self, entry: Entry, checkpoint: Path | None) -> None:
+        """Note a trial's checkpoint, and with it the folder of its run."""
+        entry.checkpoint = checkpoint
+        entry.folder = self.runs / identify(entry.job.trial, self.module(entry.job), checkpoint)
 
     def module(self, job: Job) -> CarsDataModule:
         """The job's data, shared between all jobs that see the same pixels in the same batches."""
@@ -178,7 +175,7 @@ class Grid:
         try:
             if entry.folder is None:
                 with suppress(Timeout):
-                    self._identify(entry, wait_for_weights)
+                    self._identify(entry, checkpoint_path(entry.job.trial, wait_for_weights))
             if entry.folder is None:
                 return False
             if self._due(entry.folder):

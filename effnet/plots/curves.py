@@ -88,18 +88,19 @@ def schedule(runs: pd.DataFrame, source: str, published: pd.DataFrame | None = N
     among the grayscale ones, or where none of those has any, of the next group that has. Among
     equals it is the best.
     """
-    group = next((g for g in FALLING if _drops(runs, g).any()), "scratch_gray")
-    known, drops = of_group(runs, group), _drops(runs, group)
-    title = f"Learning rate scheduling, {group_label(group)}"
-    if known.empty:
-        return no_runs(title, group, source)
-    if (runs["name"] == "SAN-459").any():
-        run, why = runs[runs["name"] == "SAN-459"].iloc[0], "the thesis's own choice"
+    chosen = runs[runs["name"] == "SAN-459"]
+    if len(chosen):
+        run, group, why = chosen.iloc[0], FALLING[0], "the thesis's own choice"
     else:
-        run = best_of(known[drops == drops.max()], group)
+        drops = {group: _drops(runs, group) for group in FALLING}
+        group = next((g for g in FALLING if drops[g].any()), FALLING[0])
+        run = best_of(of_group(runs, group)[drops[group] == drops[group].max()], group)
         why = "most drops of the learning rate in its group"
-        if not drops.any():
+        if not drops[group].any():
             why = "in no run of the profile the rate fell before the last epoch"
+    title = f"Learning rate scheduling, {group_label(group)}"
+    if run is None:
+        return no_runs(title, group, source)
     reference = published_run(published, "SAN-459")
     return three_rows(run, title, f"{source}; {why}", None, reference)
 

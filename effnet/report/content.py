@@ -14,7 +14,7 @@ from effnet.plots.published_grid import published_grid
 from effnet.report.failures import find_failures
 from effnet.report.items import Context, Item, fill
 from effnet.report.runner import GROUPS
-from effnet.runs import runs_below
+from effnet.runs import grid_runs, runs_below
 from effnet.verdicts.execution import execution, execution_table, execution_text
 from effnet.verdicts.finding import BASES, HOW_TO_GET_REAL_DATA, PUBLISHED, SET, SYMBOLS
 from effnet.verdicts.profile import command_profile, data_label, is_real, read_profile
@@ -61,11 +61,11 @@ def gather(
         notebooks: executed notebooks that were exported, each with the tags of its cells.
         damaged: those that could not be, each with the reason.
     """
-    everything = runs_below(reports)
-    everything = everything[everything["state"] != "damaged"]  # listed with the damaged files
-    failures = find_failures(reports)
-    # Before the grid was trained, what a notebook trained by itself is all there is.
-    runs = everything[everything["trial_id"].isin(failures.ids)] if failures.ids else everything
+    everything, failures = runs_below(reports), find_failures(reports)
+    # Before there is a grid, what a notebook trained by itself is all there is.
+    runs = grid_runs(reports, states=None) if failures.grid[1] else everything
+    # Those are listed with the damaged files.
+    everything, runs = (table[table["state"] != "damaged"] for table in (everything, runs))
     context = Context(
         names=dict(zip(everything["trial_id"], everything["name"], strict=True)),
         notebooks=notebooks,

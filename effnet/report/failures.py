@@ -24,7 +24,6 @@ class Failures:
         missing: names of the grid's runs that are neither finished nor failed, with their state.
         grid: how many of the grid's runs are finished, and how many there are.
         groups: the groups that they are of.
-        ids: the ids of the grid's runs.
         damaged: files, with what is the matter with them.
     """
 
@@ -33,7 +32,6 @@ class Failures:
     missing: list[str] = field(default_factory=list)
     grid: tuple[int, int] = (0, 0)
     groups: set[str] = field(default_factory=set)
-    ids: set[str] = field(default_factory=set)
     damaged: list[tuple[str, str]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -67,7 +65,7 @@ def find_failures(reports: Path) -> Failures:
     except Damaged as damage:
         grid = []
         found.damaged.append((relative(reports / "grid.json"), str(damage)))
-    found.ids = ids = {entry["trial_id"] for entry in grid}
+    ids = {entry["trial_id"] for entry in grid}
     failed = runs[runs["state"] == "failed"].to_dict("records")
     # A run that failed under other code, and was trained since under this, is no news.
     found.runs = [

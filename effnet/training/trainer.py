@@ -42,7 +42,6 @@ def make_trainer(
             use_distributed_sampler=False,
             inference_mode=False,  # what validation leaves goes on into CUDA graphs
             num_sanity_val_steps=0,
-            # A terminal sees the steps of an epoch too; a log and a notebook get plain lines.
             enable_progress_bar=False,  # EpochLines has its own, in notebooks too
             enable_model_summary=False,
             default_root_dir=folder,

@@ -1,6 +1,7 @@
 """The notebooks as they are committed; `test_running.py` executes them."""
 
 import ast
+import re
 
 import nbformat
 import papermill
@@ -13,6 +14,8 @@ from effnet.report.parameters import OWN_PARAMETERS
 from effnet.trial import field_help
 
 NOTEBOOKS = chapters()
+# The one on a reader's own images is no part of the thesis.
+OF_THESIS = [path for path in NOTEBOOKS if path.stem != "06_your_images"]
 # What a reader of a notebook meets: the system itself, the report and the figures.
 ROOMS = {"report", "plots"} | {path.stem for path in PACKAGE.glob("*.py")}
 FIGURES = {
@@ -23,6 +26,39 @@ FIGURES = {
     | {"fig34", "patience_heatmaps", "expected_runs", "grid_dropout", "grid_decay", "tab_grid_fits"}
     | {"tab_like_with_like", "grid_noise", "grid_sibling", "overview"},
 }
+
+
+@pytest.mark.parametrize("path", OF_THESIS, ids=lambda path: path.stem)
+def test_conventions(path):
+    """What a reader and papermill rely on (opening, parameters, short cells, closing)."""
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert notebook.cells[0].cell_type == "markdown"
+    for word in ("Thesis", "claim", "cost", "need"):
+        assert word in notebook.cells[0].source, word
+    assert "parameters" in code[0].metadata.tags
+    assert "Session.open(globals()" in code[1].source
+    assert code[-1].source.strip().endswith("session.claims()")
+    assert 10 <= len(code) <= 30
+    for cell in code[1:]:
+        assert len(cell.source.splitlines()) <= 16, cell.source
+        assert not re.search(r"^\s*(class|def) ", cell.source, re.M), cell.source
+        saved = re.findall(r'session\.save\(.*"(fig\d\d)"', cell.source)
+        assert set(saved) <= set(cell.metadata.get("tags", [])), cell.source
+    for cell in code:
+        assert not cell.outputs and cell.execution_count is None
+
+
+def test_names_and_order():
+    assert [path.stem for path in chapters()] == [
+        "00_architecture",
+        "01_dataset_eda",
+        "02_augmentations",
+        "03_train_pretrained",
+        "04_train_scratch",
+        "05_prediction_matrix",
+        "06_your_images",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,27 +1,24 @@
 """The notebooks as people run them: `make reproduce`, `make run`, papermill from two places."""
 
-import io
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
-import torch
+from commands import command, make
 from PIL import Image
 
 from effnet.demo.folder import make_demo
-from effnet.errors import EffnetError, command_line
+from effnet.errors import EffnetError
 from effnet.grid.profiles import Profile
 from effnet.paths import REPORTS, ROOT
 from effnet.report import runner
 from effnet.report.chapters import chapters
-from effnet.report.session import Session
 from effnet.runs import read_grid
 
 SMOKE = REPORTS / "smoke"
@@ -30,58 +27,12 @@ NOTEBOOKS = [path for path in chapters() if path.stem != "06_your_images"]
 NAMES = [path.stem for path in NOTEBOOKS]
 
 
-def command(*words, cwd=ROOT, timeout=3000):
-    """Run as in a terminal with the environment's programs on the path."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PATH": path}
-    return subprocess.run(
-        words, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=environment
-    )
-
-
-def make(*words):
-    return command("make", "--no-print-directory", *words)
-
-
 @pytest.fixture(scope="module")
 def reproduced():
     """The smoke profile, reproduced by the command of the README."""
     result = make("reproduce", "PROFILE=smoke")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return result
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-def test_conventions(path):
-    """What a reader and papermill rely on (opening, parameters, short cells, closing)."""
-    notebook = nbformat.read(path, as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert notebook.cells[0].cell_type == "markdown"
-    for word in ("Thesis", "claim", "cost", "need"):
-        assert word in notebook.cells[0].source, word
-    assert "parameters" in code[0].metadata.tags
-    assert "Session.open(globals()" in code[1].source
-    assert code[-1].source.strip().endswith("session.claims()")
-    assert 10 <= len(code) <= 30
-    for cell in code[1:]:
-        assert len(cell.source.splitlines()) <= 16, cell.source
-        assert not re.search(r"^\s*(class|def) ", cell.source, re.M), cell.source
-        saved = re.findall(r'session\.save\(.*"(fig\d\d)"', cell.source)
-        assert set(saved) <= set(cell.metadata.get("tags", [])), cell.source
-    for cell in code:
-        assert not cell.outputs and cell.execution_count is None
-
-
-def test_names_and_order():
-    assert [path.stem for path in chapters()] == [
-        "00_architecture",
-        "01_dataset_eda",
-        "02_augmentations",
-        "03_train_pretrained",
-        "04_train_scratch",
-        "05_prediction_matrix",
-        "06_your_images",
-    ]
 
 
 def test_own_images_from_a_folder_to_a_model(tmp_path):
@@ -199,87 +150,6 @@ def test_papermill_with_other_values(reproduced, folder, more, tmp_path):
     assert shown.exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ("-p droput_rate 0.3", ["'droput_rate'", "03_train_pretrained", "dropout_rate"]),
-        ("-p epochs many", ["epochs is 'many'", "whole number"]),
-        ("-p dropout_rate 1.5", ["dropout_rate is 1.5", "0.0 to 0.95"]),
-        ("-p data_dir nowhere", ["nowhere"]),
-        ("-p weights lost.pth", ["lost.pth", "no file"]),
-        ("-p tracker comet", ["tracker", "comet"]),
-        ("-p profile huge", ["profile is 'huge'", "demo"]),
-    ],
-)
-def test_a_run_is_refused_before_a_kernel_starts(arguments, words, monkeypatch, capsys):
-    """The command of `make run`, here without its start; the next test is with it."""
-    words_of_make = ["03", "--profile", "smoke", *arguments.split()]
-    monkeypatch.setattr(sys, "argv", ["effnet.report.runner", *words_of_make])
-    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("went on"))
-    with pytest.raises(SystemExit) as ended:
-        command_line(runner.main)
-    error = capsys.readouterr().err
-    assert ended.value.code == 1 and error.startswith("error: ")
-    for word in words:
-        assert word in error
-
-
-@pytest.mark.parametrize("kind", ["text", "empty", "cut", "foreign", "a folder", "missing"])
-def test_bad_weights_are_refused_before_a_kernel_starts(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("went on"))
-    path = tmp_path / "weights.pth"
-    torch.save({"other": torch.zeros(9)}, saved := io.BytesIO())
-    foreign = saved.getvalue()
-    content = {"text": b"weights", "empty": b"", "cut": foreign[:-99], "foreign": foreign}
-    if kind in content:
-        path.write_bytes(content[kind])
-    elif kind == "a folder":
-        path.mkdir()
-    with pytest.raises(EffnetError, match=f"^weights is '{path}'"):
-        runner.run_notebook("03", "smoke", weights=str(path))
-
-
-def test_make_run_refuses_without_a_traceback():
-    result = make("run", "NB=03", "PROFILE=smoke", "ARGS=-p droput_rate 0.3")
-    assert result.returncode != 0
-    assert "'droput_rate'" in result.stderr and "allowed are" in result.stderr
-    assert "Traceback" not in result.stderr and "Kernel" not in result.stderr
-
-
-def test_plain_papermill_refuses_in_the_second_cell(tmp_path):
-    output = tmp_path / "out.ipynb"
-    result = command(
-        "papermill", str(NOTEBOOKS[3]), str(output), "-p", "profile", "smoke",
-        "-p", "droput_rate", "0.3",
-    )  # fmt: skip
-    assert result.returncode != 0
-    assert "'droput_rate'" in result.stderr and "allowed are" in result.stderr
-    executed = nbformat.read(output, as_version=4)
-    code = [cell for cell in executed.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count is None for cell in code[3:]), "it went on"
-
-
-def test_a_session_refuses_a_value_out_of_range():
-    """What the second cell does with the parameters that papermill gave the first."""
-    parameters = nbformat.read(NOTEBOOKS[3], as_version=4).cells[1].source
-    namespace = {"In": [parameters, "# Parameters\nprofile = 'smoke'\ninitial_lr = -1\n"]}
-    for cell in namespace["In"]:
-        exec(cell, namespace)
-    with pytest.raises(EffnetError, match="initial_lr is -1"):
-        Session.open(namespace, "03_train_pretrained", group="pretrained")
-
-
-def test_a_class_folder_without_images_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("went on"))
-    for name in ("Ant", "Bee"):
-        for split in ("train", "test"):
-            (tmp_path / split / name).mkdir(parents=True)
-            if name == "Bee":
-                Image.new("RGB", (40, 30)).save(tmp_path / split / name / "1.jpg")
-    with pytest.raises(EffnetError, match="Ant"):
-        runner.run_notebook("03", "smoke", data_dir=str(tmp_path))
-
-
 def test_another_image_folder_trains_with_one_parameter(reproduced, tmp_path):
     """Class folders without a split: the README's example, on drawn cars."""
     from effnet.datasets.layouts import read_annotations
@@ -351,9 +221,8 @@ OWN = "note: x\ntrial: {data_dir: data/demo_smoke, epochs: 1}\ngroups: {%s: {gri
 def test_the_notebooks_that_apply_to_a_profile(tmp_path, group, without):
     (tmp_path / "mine.yaml").write_text(OWN % group)
     found = runner.notebooks_of(Profile.load(str(tmp_path / "mine.yaml")))
-    of_thesis = [name for name in NAMES if name[:2] != "06"]
-    assert found == [name for name in of_thesis if name[:2] not in without]
-    assert runner.notebooks_of(Profile.load("controlled")) == of_thesis
+    assert found == [name for name in NAMES if name[:2] not in without]
+    assert runner.notebooks_of(Profile.load("controlled")) == NAMES
 
 
 def test_a_profile_elsewhere_reproduces_with_the_notebooks_that_apply(tmp_path):
@@ -364,7 +233,7 @@ def test_a_profile_elsewhere_reproduces_with_the_notebooks_that_apply(tmp_path):
     result = make("-n", "reproduce", f"PROFILE={path}")
     assert result.returncode == 0, result.stderr
     ran = set(re.findall(r"effnet\.report\.runner (\w+)", result.stdout))
-    assert ran == {name for name in NAMES if name[:2] not in ("03", "04", "06")}
+    assert ran == {name for name in NAMES if name[:2] not in ("03", "04")}
     assert 'effnet.grid "$PROFILE"' in result.stdout
     assert "open reports/mine/index.html" in result.stdout
     assert not (REPORTS / "mine").exists()
