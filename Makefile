@@ -8,6 +8,10 @@ NB ?=
 ARGS ?=
 JOBS ?=
 RETRY ?=
+# Where the grid is trained: local, or ray (docs/scale.md, with what its variables mean).
+ENGINE ?= local
+# More of pyproject's extras for the environment: cluster, wandb ...
+EXTRAS ?=
 ifneq ($(value STANFORD_CARS),)
 override STANFORD_CARS := $(value STANFORD_CARS)
 export STANFORD_CARS
@@ -21,7 +25,8 @@ else
 ENV := .venv
 endif
 PY := $(ENV)/bin/python
-READY := $(ENV)/.effnet-ready
+COMMA := ,
+READY := $(ENV)/.effnet-ready$(if $(EXTRAS),-$(subst $(COMMA),-,$(EXTRAS)))
 
 # Checked before any target: a wrong name would be a folder to make, or to remove. A path is looked
 # at by what reads it, too (effnet.grid.profile_file); its name is that of a folder here.
@@ -32,7 +37,6 @@ FILE := $(shell [ -f $(QUOTED) ] && printf '%s\n' $(QUOTED) | \
 NAME := $(if $(FILE),$(filter-out $(PROFILES) runs,$(basename $(notdir $(FILE)))),\
   $(filter $(PROFILES),$(PROFILE)))
 ifneq (1 1,$(words $(PROFILE)) $(words $(NAME)))
-COMMA := ,
 NAMES := $(foreach name,$(PROFILES),$(name)$(COMMA))
 $(error profile is '$(PROFILE)': allowed are $(NAMES) or a file <folder>/<other name>.yaml \
   (letters, digits, - and _ in its name, no blank in the path))
@@ -68,7 +72,7 @@ $(READY): pyproject.toml constraints.txt
 	      echo "making .venv with $$p"; $$p -m venv .venv && break; fi; done; \
 	  [ -x $(PY) ] || { echo "error: no Python 3.11 or later with the venv module was found" \
 	    "(tried python3, python3.13, python3.12, python3.11). Install one, then make again."; exit 1; }; fi
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lite]'
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lite$(if $(EXTRAS),$(COMMA)$(EXTRAS))]'
 	@$(PY) -m effnet.report.chapters install
 	@touch $@
 
@@ -80,13 +84,13 @@ reproduce: $(READY) ## the profile's runs, every notebook, the report (PROFILE=d
 	echo "done in $$(( $$(date +%s) - start )) s: open $(OUT)/index.html (figures, tables and" \
 	  "runs are beside it)"
 
-grid: $(OUT)/grid.json ## train the profile's runs, without notebooks (RETRY=failed: those again)
+grid: $(OUT)/grid.json ## train the profile's runs alone (RETRY=failed: those again; ENGINE=ray)
 	@$(PY) -m effnet.grid.outcome "$$PROFILE"
 
 # The grid looks at content, not at times: it trains only what is missing or damaged, and writes
 # grid.json where something is new. Trials that failed are listed at the end.
 $(OUT)/grid.json: $(READY) FORCE
-	@$(PY) -m effnet.grid "$$PROFILE" $(if $(JOBS),--jobs $(JOBS)) \
+	@$(PY) -m effnet.grid "$$PROFILE" --engine $(ENGINE) $(if $(JOBS),--jobs $(JOBS)) \
 	  $(if $(RETRY),--retry $(RETRY)) --go-on
 FORCE:
 

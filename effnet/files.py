@@ -158,18 +158,27 @@ def read_sealed(path: Path | str) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return parse_sealed(path.read_bytes(), relative(path))
     except FileNotFoundError:
         raise Damaged(f"{relative(path)} is missing.") from None
     except OSError as error:
         raise Damaged(f"{relative(path)} cannot be read: {error.strerror or error}.") from None
+
+
+def parse_sealed(content: bytes, name: str) -> dict[str, Any]:
+    """The object in what `sealed_json` made, without its seal; `name` is for messages.
+
+    Raises Damaged where it is not what was written.
+    """
+    try:
+        value = json.loads(content.decode())
     except ValueError:
-        what = "is empty" if not _size(path) else "is no whole JSON file"
-        raise Damaged(f"{relative(path)} {what}.") from None
+        what = "is no whole JSON file" if content else "is empty"
+        raise Damaged(f"{name} {what}.") from None
     if not isinstance(value, dict):
-        raise Damaged(f"{relative(path)} holds no JSON object: the kit did not write it.")
+        raise Damaged(f"{name} holds no JSON object: the kit did not write it.")
     if value.pop("seal", None) not in (None, _seal(value)):
-        raise Damaged(f"{relative(path)} was changed after it was written.")
+        raise Damaged(f"{name} was changed after it was written.")
     return value
 
 

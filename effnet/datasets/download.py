@@ -7,6 +7,8 @@ pooch verifies too, but begins a broken transfer anew, each time from its first 
 import hashlib
 import http.client
 import math
+import os
+import re
 import sys
 import time
 import urllib.error
@@ -118,6 +120,19 @@ def shown(url: str) -> str:
     host = parts.hostname or ""
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+def scrub(error: Exception) -> str:
+    """An error of a client as one line without anything that could be a credential."""
+    lines = str(error).strip().splitlines() or [""]
+    text = f"{type(error).__name__}: {lines[0]}"
+    for name, value in os.environ.items():
+        if re.search("KEY|TOKEN|SECRET|PASSWORD", name) and len(value) >= 4:
+            text = text.replace(value, "***")
+    text = re.sub(r"//[^/\s@]+@", "//", text)  # user:password@host
+    text = re.sub(r"\?[^\s'\")>]*", "", text)  # signed queries
+    text = re.sub(r"(?i)\b(hf_\w+|bearer\s+\S+|basic\s+\S+|key=\S+|token=\S+)", "***", text)
+    return text[:300]
 
 
 def _fetch(

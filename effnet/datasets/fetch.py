@@ -11,14 +11,13 @@ published annotation list (images per class and split, boxes, names).
 import argparse
 import importlib.util
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
 
 from effnet.datasets import stanford
 from effnet.datasets.archives import find_archives, unpack
-from effnet.datasets.download import download, mismatch
+from effnet.datasets.download import download, mismatch, scrub
 from effnet.datasets.folders import images
 from effnet.datasets.layouts import Dataset, open_dataset
 from effnet.datasets.whole import against_published, is_stanford_cars
@@ -215,19 +214,6 @@ def _huggingface(target: Path) -> None:
         local_dir=str(target),
         allow_patterns=["*train-*.parquet", "*test-*.parquet"],
     )
-
-
-def scrub(error: Exception) -> str:
-    """An error of a client as one line without anything that could be a credential."""
-    lines = str(error).strip().splitlines() or [""]
-    text = f"{type(error).__name__}: {lines[0]}"
-    for name, value in os.environ.items():
-        if re.search("KEY|TOKEN|SECRET|PASSWORD", name) and len(value) >= 4:
-            text = text.replace(value, "***")
-    text = re.sub(r"//[^/\s@]+@", "//", text)  # user:password@host
-    text = re.sub(r"\?[^\s'\")>]*", "", text)  # signed queries
-    text = re.sub(r"(?i)\b(hf_\w+|bearer\s+\S+|basic\s+\S+|key=\S+|token=\S+)", "***", text)
-    return text[:300]
 
 
 def main(arguments: list[str] | None = None) -> int:

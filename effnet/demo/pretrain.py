@@ -4,6 +4,7 @@ They take the same way as the published ones: saved in their format, loaded by t
 """
 
 from pathlib import Path
+from typing import Any
 
 from effnet.data import CarsDataModule
 from effnet.demo.folder import DRAWN, make_pretext
@@ -21,6 +22,22 @@ from effnet.weights.load import save_weights
 PRETEXT = {"demo": (DATA / "demo_pretext", 12), "smoke": (DATA / "demo_pretext_smoke", 2)}
 
 
+# What the checkpoint has of the trial that begins with it.
+SHARED = (
+    "model_name",
+    "width_coefficient",
+    "depth_coefficient",
+    "image_size",
+    "normalization",
+    "batch_norm_momentum",
+)
+
+
+def same_checkpoint(trial: Trial) -> tuple[Any, ...]:
+    """Equal for trials that begin with the same checkpoint of the demo."""
+    return (DRAWN.get(trial.path(), "demo"), *(getattr(trial, name) for name in SHARED))
+
+
 def pretext_trial(trial: Trial) -> Trial:
     """How the checkpoint for `trial` is trained: on the pretext, with the trial's architecture."""
     size = DRAWN.get(trial.path(), "demo")
@@ -28,15 +45,10 @@ def pretext_trial(trial: Trial) -> Trial:
     return Trial(
         recipe="thesis",
         data_dir=str(make_pretext(folder, size=size)),
-        model_name=trial.model_name,
-        width_coefficient=trial.width_coefficient,
-        depth_coefficient=trial.depth_coefficient,
-        image_size=trial.image_size,
+        **{name: getattr(trial, name) for name in SHARED},
         # As the published checkpoints were trained; None is another library's network.
         padding=trial.padding and "same",
-        normalization=trial.normalization,
         batch_size=16,
-        batch_norm_momentum=trial.batch_norm_momentum,
         epochs=epochs,
         lr_patience=5,
         early_stopping_patience=epochs,

@@ -12,6 +12,7 @@ from effnet.grid.workers import stop_with_parent
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m effnet.grid", description=__doc__)
     parser.add_argument("profile", nargs="?", default="demo", help="name, or path of a .yaml")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local")
     parser.add_argument("--jobs", type=int, help="trials at once (default: by the machine)")
     parser.add_argument("--retry", choices=["failed"], help="try failed trials again, too")
     parser.add_argument(
@@ -29,7 +30,12 @@ def main() -> None:
         stop_with_parent()
         grid = Grid(profile, arguments.worker, arguments.began, bool(arguments.retry))
         return grid.train(wait=False)
-    entries = train_grid(profile, arguments.jobs, bool(arguments.retry))
+    if arguments.engine == "ray":
+        from effnet.grid import cluster  # what it takes is an extra
+
+        entries = cluster.train_grid(profile, bool(arguments.retry))
+    else:
+        entries = train_grid(profile, arguments.jobs, bool(arguments.retry))
     if not arguments.go_on:
         outcome.report(profile, entries)
 

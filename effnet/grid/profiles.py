@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from effnet import thesis
+from effnet.datasets.remote import fetched
 from effnet.errors import EffnetError, command_line
 from effnet.grid import profile_file
 from effnet.paths import REPORTS, relative
@@ -170,9 +171,18 @@ def _label(group: str, point: dict[str, Any]) -> str:
 
 
 def _data_dir(value: str) -> str | None:
-    """A trial's folder; that of a variable which is not set is None."""
+    """A trial's folder; that of a variable which is not set is None.
+
+    DATA_URL's archive takes the place of STANFORD_CARS: the kit reads archives as it reads folders.
+    """
     if value not in profile_file.VARIABLES:
         return value
+    if value == "$STANFORD_CARS" and (url := os.environ.get("DATA_URL")):
+        if folder := os.environ.get("STANFORD_CARS"):
+            raise EffnetError(
+                f"STANFORD_CARS is {folder!r} and DATA_URL is set, too: give one of them."
+            )
+        return relative(fetched(url))
     return os.environ.get(value.removeprefix("$")) or profile_file.VARIABLES[value]
 
 

@@ -10,6 +10,7 @@ import os
 import time
 import traceback
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from effnet.train import TrialInterrupted, identify, run
 from effnet.training import identity
 from effnet.training.record import run_lock
 from effnet.training.status import finished, now, read_status
+from effnet.trial import Trial
 
 LONG = 300_000  # images to train on, all epochs of all trials: minutes on any machine
 
@@ -94,6 +96,22 @@ def default_jobs(profile: Profile) -> int:
     return max(1, min(identity.cores() // threads, int(memory // 1.5e9)))
 
 
+def shared_module(modules: dict[str, CarsDataModule], t: Trial) -> CarsDataModule:
+    """A trial's data, set up; trials that see the same pixels share what was read.
+
+    `modules` holds what was made before.
+    """
+    held_out = (t.holdout, t.seed) if t.validation == "holdout" else None
+    fields = (t.data_dir, t.image_size, t.in_channels, t.n_classes, t.max_per_class)
+    key = repr((*fields, t.crop, t.crop_margin, held_out))
+    if key not in modules:
+        modules[key] = data_module(t)
+        modules[key].setup()
+    data = copy(modules[key])
+    data.seed, data.batch_size = t.seed, t.batch_size  # the order of training alone
+    return data
+
+
 class Grid:
     """The trials of a profile, the folders of their runs, and how fast they train here.
 
@@ -126,15 +144,7 @@ class Grid:
         entry.folder = self.runs / identify(entry.job.trial, self.module(entry.job), checkpoint)
 
     def module(self, job: Job) -> CarsDataModule:
-        """The job's data, shared between all jobs that see the same pixels in the same batches."""
-        t = job.trial
-        fields = (t.data_dir, t.image_size, t.in_channels, t.batch_size, t.seed, t.n_classes)
-        key = repr((*fields, t.max_per_class, t.crop, t.crop_margin, t.validation, t.holdout))
-        if key not in self.modules:
-            data = data_module(t)
-            data.setup()
-            self.modules[key] = data
-        return self.modules[key]
+        return shared_module(self.modules, job.trial)
 
     def write(self, seconds: float) -> list[dict]:
         """Write grid.json and profile.json as things stand; returns the entries."""

@@ -1,0 +1,111 @@
+"""What the grid costs on Ray: trials that only sleep on many nodes, and the demo's grid paired.
+
+The nodes are processes of this machine, one CPU each for Ray: sleeping trials share two cores well,
+training ones would not. Of the engine everything is the kit's own but the trial.
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
+from wholes import copy
+
+from effnet.grid.board import Display, Row
+from effnet.grid.node import Outcome
+from effnet.grid.tasks import drive, start_board
+
+NODES = (1, 2, 4, 8, 16)
+LONG, EACH = 5.0, 4  # seconds of a trial, trials a node
+SHORT, MANY = 0.1, 1_000
+
+
+def sleeping() -> dict[str, Any]:
+    """Trials that only sleep: share of the ideal, time to the first task, memory of the driver."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    began = time.perf_counter()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    rows = []
+    try:
+        ray.init(address=cluster.address, log_to_driver=False)
+        start = time.perf_counter() - began
+        for nodes in NODES:
+            while len(cluster.list_all_nodes()) < nodes:
+                cluster.add_node(num_cpus=1)
+            cluster.wait_for_nodes()
+            # The first trial of a node starts its process there; it is measured apart.
+            first = _drive(nodes, 1.0)
+            rows.append(_measured(nodes, EACH * nodes, LONG) | {"processes_start": first - 1.0})
+        rows.append(_measured(NODES[-1], MANY, SHORT))
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    # Bytes on macOS, kilobytes elsewhere.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1024 * 1024 if sys.platform == "darwin" else 1024
+    )
+    return {"rows": rows, "ray_starts": start, "driver_mb": peak}
+
+
+def _measured(nodes: int, trials: int, seconds: float) -> dict[str, Any]:
+    took, ideal = _drive(trials, seconds), trials * seconds / nodes
+    row = {"nodes": nodes, "trials": trials, "sleep": seconds, "took": took, "share": ideal / took}
+    print(f"  {nodes} nodes, {trials} trials of {seconds} s: {took:.1f} s, {row['share']:.1%}")
+    return row
+
+
+def _drive(trials: int, seconds: float) -> float:
+    """Seconds that so many sleeping trials take, from the first submission to the last answer."""
+    import ray
+
+    task, board = ray.remote(num_cpus=1, max_retries=-1)(_sleep), start_board()
+    items = [SimpleNamespace(number=number) for number in range(trials)]
+    display = Display({item.number: Row(f"sleep {item.number}", 1) for item in items})
+    display.say = lambda text: None
+    ray.get(board.news.remote())  # it is there
+    began = time.perf_counter()
+    ended = drive(deque(items), lambda i: task.remote(i.number, seconds, board), board, display)
+    states = [outcome.state for _, outcome in ended]
+    assert states == ["finished"] * trials, states
+    return time.perf_counter() - began
+
+
+def _sleep(number: int, seconds: float, board: Any) -> Outcome:
+    """A trial for Ray: it begins, tells an epoch, and ends."""
+    import ray
+
+    ray.get(board.begin.remote(number, "a node"))
+    time.sleep(seconds)
+    ray.get(board.tell.remote(number, done=1, speed=1.0))
+    return Outcome(None, "finished")
+
+
+def demo(repeats: int) -> dict[str, Any]:
+    """The demo's grid under the local engine and under Ray, by turns, each in a fresh copy."""
+    seconds: dict[str, list[float]] = {"local": [], "ray": []}
+    for repeat in range(repeats):
+        order = ("local", "ray") if repeat % 2 == 0 else ("ray", "local")
+        for engine in order:
+            with copy() as folder:
+                environment = os.environ | {"PYTHONPATH": str(folder)}
+                command = [sys.executable, "-m", "effnet.grid", "demo", "--engine", engine]
+                began = time.perf_counter()
+                subprocess.run(
+                    command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL
+                )
+                seconds[engine].append(time.perf_counter() - began)
+            print(f"  the demo's grid, {engine}: {seconds[engine][-1]:.0f} s")
+    ratios = [ray / local for local, ray in zip(seconds["local"], seconds["ray"], strict=True)]
+    return {"seconds": seconds, "ratios": ratios, "ratio": statistics.median(ratios)}
+
+
+def measure(repeats: int) -> dict[str, Any]:
+    return sleeping() | {"demo": demo(repeats)}

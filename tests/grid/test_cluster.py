@@ -1,0 +1,167 @@
+"""The grid on the real Ray: several nodes on this machine, killed and removed at work."""
+
+import json
+import os
+import signal
+
+import pytest
+
+pytest.importorskip("ray")
+from ray_cluster import KEYS, Grids, cluster, kill, lose, pid_of, read_until
+from small_trials import contents
+
+from effnet.grid.storage import Storage, StorageFailed
+
+LONG = {"seed": 3, "image_size": 160}  # an epoch of a second
+
+
+@pytest.fixture(scope="module")
+def grids(tmp_path_factory):
+    """A checkout, a cluster of three nodes, and what is trained without Ray to compare with."""
+    moto = pytest.importorskip("moto.server")
+    grids = Grids(tmp_path_factory.mktemp("cluster") / "kit")
+    grids.profile(
+        "alone", 2, a={"seed": 1}, b={"seed": 2}, bad={"initial_lr": 10, "weight_decay": 9}
+    )
+    grids.profile("alone_long", 8, long=LONG)
+    code, output = grids.train("alone", "--jobs", "1", engine="local")
+    assert code == 1 and "1 of 3 trials are not trained" in output
+    assert grids.train("alone_long", engine="local")[0] == 0
+    server = moto.ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    keys = KEYS | {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
+    os.environ |= keys
+    try:
+        with cluster(grids.checkout, 3) as grids.ray:
+            yield grids
+    finally:
+        server.stop()
+        for name in keys:
+            del os.environ[name]
+
+
+def same(grids, one, other):
+    """The runs of two profiles are the same, byte for byte."""
+    first, second = grids.runs(one), grids.runs(other)
+    assert [f.name for f in first] == [f.name for f in second]
+    for a, b in zip(first, second, strict=True):
+        names = [sorted(p.name for p in f.iterdir() if p.name[0] != ".") for f in (a, b)]
+        assert names[0] == names[1]
+        if "metrics.csv" in names[0]:  # not where the first epoch failed
+            assert contents(a) == contents(b)
+
+
+def test_over_three_nodes_a_failing_trial_costs_only_itself(grids):
+    grids.profile(
+        "three", 2, a={"seed": 1}, bad={"initial_lr": 10, "weight_decay": 9}, b={"seed": 2}
+    )
+    code, output = grids.train("three")
+    assert code == 1, output
+    assert "3 nodes, 3 CPUs, 0 GPUs" in output
+    assert "1 of 3 trials are not trained:\n  bad (" in output and "lower initial_lr" in output
+    nodes = {line.rpartition(" on ")[2] for line in output.splitlines() if "begins" in line}
+    assert len(nodes) == 3, output
+    assert output.count("begins") == 3, "a trial's own failure is not tried again"
+    same(grids, "alone", "three")
+    code, output = grids.train("three")
+    assert code == 1 and "3 trials, 2 done, 0 to train" in output and "Ray at" not in output
+
+
+def test_a_killed_worker_and_a_lost_node_cost_the_epoch_under_way(grids, monkeypatch):
+    monkeypatch.setenv("CPUS_PER_TRIAL", "2")  # one node alone has that many
+    grids.ray.add_node(num_cpus=2)
+    grids.profile("killed", 8, long=LONG)
+    driver = grids.start("killed")
+    node = read_until(driver, r"begins  on \S+-(\w+)")[1]
+    read_until(driver, "epoch 2/8")
+    kill(pid_of("reports/killed/runs/*/status.json", grids.checkout))
+    read_until(driver, "is taken up again")
+    epoch = int(read_until(driver, r"goes on after epoch (\d)/8")[1])
+    assert epoch >= 2
+    read_until(driver, f"epoch {epoch + 2}/8")
+    grids.ray.add_node(num_cpus=2)
+    lose(grids.ray, node)
+    read_until(driver, "is taken up again")
+    assert int(read_until(driver, r"goes on after epoch (\d)/8")[1]) >= epoch + 2
+    output, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 0, output
+    same(grids, "alone_long", "killed")
+
+
+def test_a_driver_that_was_killed_is_taken_over_and_a_second_one_waits(grids):
+    grids.profile("driven", 8, long=LONG)
+    first = grids.start("driven")
+    read_until(first, "Ray at")
+    second = grids.start("driven")
+    waiting = read_until(second, r"waiting: .* is trained on Ray by process (\d+) on ")
+    assert int(waiting[1]) == first.pid
+    read_until(first, "epoch 2/8")
+    worker = pid_of("reports/driven/runs/*/status.json", grids.checkout)
+    kill(first.pid)
+    assert int(read_until(second, r"goes on after epoch (\d)/8")[1]) >= 2
+    output, _ = second.communicate(timeout=120)
+    assert second.returncode == 0, output
+    same(grids, "alone_long", "driven")
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
+def test_ctrl_c_stops_after_the_epoch_and_twice_at_once(grids):
+    grids.profile("stopped", 8, long=LONG)
+    driver = grids.start("stopped")
+    read_until(driver, "epoch 1/8")
+    driver.send_signal(signal.SIGINT)
+    output, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 130, output
+    assert "stopping after the epoch under way" in output, output
+    assert "the same command goes on" in output
+    (folder,) = grids.runs("stopped")
+    status = json.loads((folder / "status.json").read_text())
+    assert status["state"] == "interrupted" and 2 <= status["epochs_done"] < 8
+    driver = grids.start("stopped")
+    epoch = int(read_until(driver, r"goes on after epoch (\d)/8")[1])
+    assert epoch == status["epochs_done"]
+    driver.send_signal(signal.SIGINT)
+    read_until(driver, "stopping after the epoch")
+    driver.send_signal(signal.SIGINT)
+    output, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 130 and "the same command goes on" in output, output
+
+
+def test_runs_travel_where_nodes_share_nothing(grids, tmp_path, monkeypatch):
+    monkeypatch.setenv("CPUS_PER_TRIAL", "2")
+    for _ in range(2):
+        grids.ray.add_node(num_cpus=2)
+    grids.profile("sent", 8, long=LONG)
+    driver = grids.start("sent", STORAGE=f"file://{tmp_path}/store")
+    node = read_until(driver, r"begins  on \S+-(\w+)")[1]
+    read_until(driver, "epoch 3/8")
+    assert not list(grids.checkout.glob("reports/sent/runs/*/*")), "nothing is shared"
+    lose(grids.ray, node)
+    read_until(driver, "is taken up again")
+    assert int(read_until(driver, r"goes on after epoch (\d)/8")[1]) >= 2
+    output, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 0, output
+    same(grids, "alone_long", "sent")
+    left = [p.name for p in (tmp_path / "store/sent").rglob("*") if p.is_file()]
+    assert "finished.json" in left and "driver.json" not in left
+    assert not [name for name in left if name[:3] == "000"], "earlier epochs are cleared away"
+
+
+def test_s3_with_keys_that_appear_nowhere(grids, capfd):
+    import s3fs
+
+    s3fs.S3FileSystem().mkdir("runs-of-a-test")
+    grids.profile(
+        "bucket", 2, a={"seed": 1}, bad={"initial_lr": 10, "weight_decay": 9}, b={"seed": 2}
+    )
+    code, output = grids.train("bucket", STORAGE="s3://runs-of-a-test/grids")
+    assert code == 1 and "1 of 3 trials are not trained:\n  bad (" in output, output
+    same(grids, "alone", "bucket")
+    with pytest.raises(StorageFailed, match="s3://not-there/grids: there is no such bucket") as no:
+        Storage("s3://not-there/grids", "bucket").write("driver.json", {})
+    for text in (output, str(no.value)):
+        assert not any(key in text for key in KEYS.values())
+    for path in (grids.checkout / "reports/bucket").rglob("*.*"):
+        assert not any(key.encode() in path.read_bytes() for key in KEYS.values())
