@@ -45,8 +45,9 @@ def train_grid(profile: Profile, retry: bool = False) -> list[dict[str, Any]]:
     with only_driver(profile.reports, storage):
         grid = Grid(profile, 1, began, retry)
         if storage:
+            ended = storage.ended()
             for entry in grid.todo():
-                if entry.folder:
+                if entry.folder and entry.folder.name in ended:
                     storage.load(entry.folder, ends=True)
         todo = grid.todo()
         done = sum(finished(entry.folder) for entry in grid.entries if entry.folder)

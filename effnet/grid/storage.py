@@ -100,6 +100,16 @@ class Storage:
             return name
         return None
 
+    def ended(self) -> set[str]:
+        """The ids of the runs that ended, by one listing of everything."""
+        self.files.invalidate_cache()
+        try:
+            paths = self._try(lambda: self.files.find(self.root))
+        except FileNotFoundError:
+            return set()
+        names = {f"{name}.json" for name in ENDS}
+        return {path.split("/")[-2] for path in paths if path.rpartition("/")[2] in names}
+
     def _manifests(self, trial_id: str) -> dict[str, dict[str, Any]]:
         """The whole ones among a run's lists of files, by their names."""
         found = {}

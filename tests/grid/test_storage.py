@@ -108,6 +108,7 @@ def test_how_a_run_ended(store, place, tmp_path):
     here, there = tmp_path / "here/0123456789ab", tmp_path / "there/0123456789ab"
     store.save(epoch(here, 1), "00001")
     assert store.load(there, ends=True) is None and not there.exists()
+    assert store.ended() == set()
     store.save(epoch(here, 1, "failed"), "failed")
     name, files = loaded(store, there, ends=True)
     assert name == "failed" and set(files) == {"trial", "metrics"}
@@ -115,6 +116,7 @@ def test_how_a_run_ended(store, place, tmp_path):
     (here / "summary.json").write_text("{}")
     store.save(epoch(here, 2, "finished"), "finished")
     assert loaded(store, there, ends=True)[0] == "finished"
+    assert store.ended() == {"0123456789ab"}
     assert not (there / "last.ckpt").exists() and (there / "best.ckpt").read_text() == "best.ckpt 2"
     assert sorted(p.name for p in place.iterdir()) == ["files", "finished.json"]
 
