@@ -14,24 +14,19 @@ from effnet.errors import EffnetError
 from effnet.files import CannotWrite, digest, locked, make_folder
 from effnet.model import build_model
 from effnet.paths import relative
-from effnet.training import artifacts, identity
+from effnet.training import identity
 from effnet.training.callbacks import EpochLines
 from effnet.training.checkpoints import RunCheckpoint, made_by
+from effnet.training.children import ProcessEnded, end_badly, told
 from effnet.training.module import Classifier, NonFiniteLoss
 from effnet.training.nodes import check_devices, node_place
-from effnet.training.processes import ProcessEnded, Team, end_badly, told
+from effnet.training.processes import Team
 from effnet.training.record import mend, run_lock, write_record
-from effnet.training.sharing import own
+from effnet.training.sharing import check_last_batch
 from effnet.training.status import Status, finished
 from effnet.training.trackers import Tracker, send
 from effnet.training.tracking import EpochLogger
-from effnet.training.trainer import (
-    make_trainer,
-    on_device,
-    quiet_lightning,
-    signals_kept,
-    threads,
-)
+from effnet.training.trainer import fit, threads
 from effnet.trial import EFFICIENTNET, Trial, check_tracker, resolve
 from effnet.weights.load import freeze_pretrained, load_weights
 from effnet.weights.published import fetch_weights
@@ -87,7 +82,7 @@ def run(
     check_tracker(tracker)
     data = data or data_module(trial)
     data.setup()
-    _check_last_batch(trial, len(data.split_rows("train")))
+    check_last_batch(trial, len(data.split_rows("train")))
     checkpoint = checkpoint or checkpoint_path(trial)
     trial_id = identify(trial, data, checkpoint)
     folder = resolve(runs) / trial_id
@@ -118,20 +113,6 @@ def identify(trial: Trial, data: CarsDataModule, checkpoint: Path | None) -> str
     """The id of a trial's run: of its values, its data (set up), its checkpoint and the code."""
     weights = digest(checkpoint) if checkpoint else None
     return trial.identity(data.data_hash, weights, identity.code_hash())
-
-
-def _check_last_batch(trial: Trial, images: int) -> None:
-    """Batch norm cannot train on one image whose features have shrunk to one pixel."""
-    shares = [(rank, trial.processes) for rank in range(trial.processes)]
-    sizes = {own(n, share) or n for n in (trial.batch_size, images % trial.batch_size)
-             for share in shares}  # fmt: skip
-    if 1 in sizes and trial.side <= 32:
-        who = "holds one" if trial.processes == 1 else "leaves one for one of the processes"
-        raise EffnetError(
-            f"batch_size is {trial.batch_size}: the last batch of {images} training images {who}, "
-            f"and at {trial.image_size} px batch norm cannot train on one. Choose another "
-            "batch_size or a larger image_size."
-        )
 
 
 def data_module(trial: Trial) -> CarsDataModule:
@@ -205,33 +186,6 @@ def make_classifier(trial: Trial, num_classes: int, checkpoint: Path | None) -> 
     return classifier
 
 
-def _fit(
-    team: Team,
-    data: CarsDataModule,
-    classifier: Classifier,
-    saver: RunCheckpoint,
-    state: dict[str, Any] | None,
-    callbacks: Sequence[pl.Callback],
-) -> None:
-    """Fit from the last whole epoch on and write predictions; in every process of the run."""
-    trial, folder, logger = team.trial, team.folder, saver.logger
-    trainer = make_trainer(trial, folder, logger, [*callbacks, saver], team)
-    device = trainer.strategy.root_device
-    classifier.share = team.share
-    with on_device(trial, data, device, team.share):
-        if state and saver.ended:  # killed between the last epoch and the predictions
-            classifier.on_load_checkpoint(state)
-            classifier.load_state_dict(state["state_dict"])
-        else:
-            last = folder / "last.ckpt" if state else None
-            with quiet_lightning(), signals_kept():
-                trainer.fit(classifier, data, ckpt_path=last)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        classifier.to(device)  # Lightning leaves it on the CPU
-        artifacts.write(folder, classifier, data, saver.best, logger.rows)
-
-
 def _train(
     team: Team,
     name: str,
@@ -255,7 +209,7 @@ def _train(
             with status.beating():
                 team.begin(len(logger.rows) if state else 0)
                 lines = [EpochLines(name, trial.epochs), other, *callbacks]
-                _fit(team, data, classifier, saver, state, lines)
+                fit(team, data, classifier, saver, state, lines)
             other.end(finished=True)
             status.write("finished", len(logger.rows), weights=keep_weights)
     except KeyboardInterrupt:
@@ -290,7 +244,7 @@ def _train_along(team: Team, data: CarsDataModule, checkpoint: Path | None) -> N
             classifier = make_classifier(trial, data.num_classes, checkpoint)
             status, made = Status(folder, trial.epochs), made_by(trial, folder.name)
             saver = RunCheckpoint(folder, EpochLogger(folder), status, made)
-            _fit(team, data, classifier, saver, saver.follow(epochs), [])
+            fit(team, data, classifier, saver, saver.follow(epochs), [])
     except KeyboardInterrupt:
         raise TrialInterrupted(
             f"process {team.rank} of run {folder.name} was stopped by a signal. To go on after the "

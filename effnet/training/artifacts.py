@@ -11,7 +11,8 @@ from effnet.data import CarsDataModule
 from effnet.files import atomic_write, write_sealed
 from effnet.model import EfficientNet
 from effnet.training.checkpoints import load_checkpoint
-from effnet.training.module import TOP_K, Classifier
+from effnet.training.meter import TOP_K
+from effnet.training.module import Classifier
 from effnet.training.sharing import all_rows, from_first
 
 

@@ -59,11 +59,12 @@ def node_place(trial: Trial) -> Place:
     return int(node), 0, found["MASTER_ADDR"], int(port)
 
 
-def find_process_0(folder: Path, address: str, port: int, wait: timedelta) -> dist.TCPStore | None:
+def find_process_0(folder: Path, place: Place, wait: timedelta) -> dist.TCPStore | None:
     """Connect to process 0 of the run in `folder`; None where the run is finished by now.
 
     It may begin later than this node, and what listens may still be the end of the run before.
     """
+    *_, address, port = place
     print(f"waiting for process 0 at {address}, port {port}", flush=True)
     end = time.monotonic() + wait.total_seconds()
     while time.monotonic() < end:

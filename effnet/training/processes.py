@@ -1,77 +1,51 @@
-"""The processes of a run on several devices: how they begin, find each other, and end.
+"""The processes of a run on several devices: how they find each other, and how they end.
 
 Process 0 is the caller's own. It decides and writes; the others train along. It starts those of
-its machine, which begin in `effnet.train.follow` and end with it: their standard input is their
-lifeline. On another node it is the command called there that takes part and starts its machine's.
+its machine (`children`), which begin in `effnet.train.follow`. On another node it is the command
+called there that takes part, and starts those of that machine.
 """
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from textwrap import shorten
-from typing import IO, Any, NoReturn
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from pytorch_lightning.utilities import rank_zero_only
 
 from effnet.errors import EffnetError
-from effnet.paths import PACKAGE
+from effnet.training.children import Child, ProcessEnded, connection_lost
 from effnet.training.nodes import Place, find_process_0
 from effnet.trial import Trial
 
-# For another process: a slow disk, a compiler, a node that is started later.
-WAIT = timedelta(minutes=30)
+WAIT = timedelta(minutes=30)  # for others: a slow disk, a compiler, a node that is started later
 LEAVING = 10.0  # seconds that others have to end by themselves
-LOST = 3  # exit code of a process that ended only because another one had
-FOLLOW = "from effnet.train import follow; follow()"
-GO_ON = "The same cell or command goes on after the last whole epoch."
-
-
-class ProcessEnded(EffnetError):
-    """A process of a run ended before the run did: no fault of the trial."""
-
-
-@dataclass
-class Child:
-    """A process that this one started; `said` is what it writes to its standard error."""
-
-    rank: int
-    process: subprocess.Popen[bytes]
-    said: IO[bytes]
 
 
 class Team:
     """The processes of one run, as one of them sees them; in a `with` they train together.
 
-    share: (rank, world), which process this is and of how many. local: which one of its machine.
-    With one process in all nothing is started, and every call returns at once.
+    share: (rank, world), which process this is and of how many. With one in all nothing is
+    started, and every call returns at once.
 
     Args:
         trial, folder: what is trained, and the folder of its run.
-        place: of this process (port 0: any that is free).
-        inputs: for process 0 of a node, what `follow` needs beside the trial, as JSON.
+        place: of this process.
+        inputs: what `follow` needs beside the trial, as JSON; for who starts processes.
     """
 
     store: dist.TCPStore | None = None
 
     def __init__(
-        self,
-        trial: Trial,
-        folder: Path,
-        place: Place,
-        inputs: dict[str, Any] | None = None,
+        self, trial: Trial, folder: Path, place: Place, inputs: dict[str, Any] | None = None
     ) -> None:
-        self.trial, self.folder, self.inputs = trial, folder, inputs
+        self.trial, self.folder, self.inputs = trial, folder, inputs or {}
+        self.place = place
         self.node, self.local, self.address, self.port = place
         self.rank, self.world = self.node * trial.devices + self.local, trial.processes
         self.share = self.rank, self.world
@@ -80,52 +54,30 @@ class Team:
         self.over = threading.Event()
 
     def __enter__(self) -> "Team":
-        if self.world == 1:
-            return self
-        if self.node and not self.local:
-            self.store = find_process_0(self.folder, self.address, self.port, WAIT)
-            if self.store is None:  # the run is finished
-                return self
-        else:
-            self.store = self._connect()
-        if not self.local:
+        if self.world > 1:
+            other_node = self.node and not self.local
+            self.store = (
+                find_process_0(self.folder, self.place, WAIT) if other_node else self._connect()
+            )
+        if self.store and not self.local:
             self.children = [self._start(local) for local in range(1, self.trial.devices)]
         return self
 
     def _connect(self) -> dist.TCPStore:
+        first = self.rank == 0
         try:
-            return dist.TCPStore(
-                self.address, self.port, None, self.rank == 0, WAIT, wait_for_workers=False
-            )
+            return dist.TCPStore(self.address, self.port, None, first, WAIT, wait_for_workers=False)
         except dist.DistError as error:
             raise EffnetError(
-                f"process 0 cannot listen at MASTER_PORT {self.port} ({_line(error)}): choose a "
-                "free port."
+                f"process {self.rank} cannot use MASTER_PORT {self.port} ({_line(error)}): choose "
+                "a free port."
             ) from None
 
     def _start(self, local: int) -> Child:
-        """One more process of this machine.
-
-        Not one of multiprocessing: those import the caller's script or notebook again.
-        """
         assert self.store is not None
-        path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
-        said = tempfile.TemporaryFile()
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", FOLLOW],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            env=os.environ | {"PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C is for process 0
-        )
         place = (self.node, local, self.address, self.store.port)
-        told = {"trial": self.trial.values(), "runs": str(self.folder.parent), "place": place}
-        assert process.stdin
-        with suppress(BrokenPipeError):  # it has ended already, which shows soon
-            process.stdin.write(json.dumps(told | (self.inputs or {})).encode() + b"\n")
-            process.stdin.flush()
-        return Child(self.node * self.trial.devices + local, process, said)
+        own = {"trial": self.trial.values(), "runs": str(self.folder.parent), "place": place}
+        return Child(self.rank + local, own | self.inputs)
 
     def begin(self, epochs: int) -> None:
         """In process 0: the run goes on after so many epochs. Returns when all are there."""
@@ -187,68 +139,63 @@ class Team:
             if ended := self._ended():
                 raise ProcessEnded(ended)
             if time.monotonic() > end:
-                raise ProcessEnded(f"process {self.rank} of {self.world} waited {WAIT} in vain for "
-                                   f"others. {GO_ON}")  # fmt: skip
+                raise ProcessEnded(f"process {self.rank} waited {WAIT} for others in vain.")
             time.sleep(0.02)
 
     def _ended(self) -> str | None:
         """Which of the processes that this one started has ended, and why; None where all live."""
-        dead = [child for child in self.children if child.process.poll() not in (None, LOST)]
-        if not dead:
-            return None
-        code = dead[0].process.returncode
-        dead[0].said.seek(0)
-        said = dead[0].said.read().decode(errors="replace").strip().split("\n")[-1].rstrip(".")
-        why = f"killed by {signal.Signals(-code).name}" if code < 0 else said or f"code {code}"
-        return f"process {dead[0].rank} of {self.world} ended ({why}). {GO_ON}"
+        for child in self.children:
+            if why := child.why_ended():
+                return (
+                    f"process {child.rank} of {self.world} ended ({why}). The same cell or command "
+                    "goes on after the last whole epoch."
+                )
+        return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self.store is None:
             return
-        reason = None
+        failed = "" if error is None else _line(error) or "stopped by a signal"
+        lost = None
         try:
             if error is None and self.rank:  # until process 0 has written what the run leaves
                 self._until("end")
-                reason = self.store.get("end").decode()
+                lost = self.store.get("end").decode()
         except (dist.DistError, ProcessEnded) as late:
             error = late
         if error and connection_lost(error):
-            reason = self._why(error)
-        self._leave("" if error is None else reason or _line(error) or type(error).__name__)
-        if reason:
-            raise ProcessEnded(reason) from None
+            lost = self._who_is_gone(error)
+        self._leave(lost or failed)
+        if lost:
+            raise ProcessEnded(lost) from None
 
-    def _why(self, error: BaseException) -> str:
+    def _who_is_gone(self, error: BaseException) -> str:
         """What broke the connection to another process."""
+        assert self.store is not None
         end = time.monotonic() + LEAVING / 2
         while time.monotonic() < end:
             if ended := self._ended():
                 return ended
             with suppress(dist.DistError):
-                if self.rank and self.store and self.store.check(["end"]):
-                    return f"process 0 of the run ended ({self.store.get('end').decode()})."
+                if self.rank and self.store.check(["end"]):
+                    return self.store.get("end").decode()
             time.sleep(0.05)
-        return f"another process of the run ended ({_line(error)}); its own output says why."
+        return f"another process of the run ended ({_line(error)}): its own output says why."
 
-    def _leave(self, reason: str) -> None:
-        """End what this process started, and torch's process group; `reason` where one failed."""
+    def _leave(self, failed: str) -> None:
+        """End what this process started, and torch's process group."""
         assert self.store is not None
         self.over.set()
         with suppress(dist.DistError):  # process 0 is gone, and the store with it
-            self.store.set(f"left {self.node}" if self.rank else "end", reason)
+            self.store.set(f"left {self.node}" if self.rank else "end", failed)
         for child in self.children:
-            with suppress(subprocess.TimeoutExpired):
-                child.process.wait(0 if reason else LEAVING)
-            child.process.kill()
-            child.process.wait()
-            child.process.communicate()
-            child.said.close()
+            child.end(0 if failed else LEAVING)
         if dist.is_initialized():
-            if self.cuda and reason:
+            if self.cuda and failed:
                 dist.distributed_c10d._abort_process_group()
             else:
                 dist.destroy_process_group()
-        if self.rank == 0:  # the store ends with this process's
+        if self.rank == 0:  # the store is gone with it
             nodes = [f"left {node}" for node in range(1, self.trial.num_nodes)]
             end = time.monotonic() + LEAVING
             while nodes and not self.store.check(nodes) and time.monotonic() < end:
@@ -258,35 +205,5 @@ class Team:
         setattr(rank_zero_only, "rank", 0)  # noqa: B010
 
 
-def connection_lost(error: BaseException) -> bool:
-    """Whether an error is only that another process is gone."""
-    text = str(error).lower()
-    return isinstance(error, dist.DistError) or (
-        isinstance(error, RuntimeError)
-        and any(w in text for w in ("gloo", "nccl", "closed by peer"))
-    )
-
-
-def told() -> dict[str, Any]:
-    """What `Team` tells a process that it starts, which from here on ends with its starter."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # process 0 is told, too, and ends this one
-    line = sys.stdin.buffer.readline()
-
-    def hold() -> None:
-        sys.stdin.buffer.read()
-        os._exit(LOST)
-
-    threading.Thread(target=hold, daemon=True).start()
-    return json.loads(line)
-
-
-def end_badly(error: Exception) -> NoReturn:
-    """Leave a process that cannot go on, saying why in the last line."""
-    text = str(error) if isinstance(error, EffnetError) else f"{type(error).__name__}: {error}"
-    print(shorten(text, 2000), file=sys.stderr, flush=True)
-    os._exit(LOST if connection_lost(error) or isinstance(error, ProcessEnded) else 1)
-
-
 def _line(error: BaseException) -> str:
-    return shorten(str(error), 200)
+    return shorten(str(error), 300)

@@ -10,12 +10,29 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from effnet.errors import EffnetError
+from effnet.trial import Trial
+
 Share = tuple[int, int]
 
 
 def own(whole: int, share: Share) -> int:
     """How many of `whole` rows are this process's."""
     return len(range(share[0], whole, share[1]))
+
+
+def check_last_batch(trial: Trial, images: int) -> None:
+    """Batch norm cannot train on one image whose features have shrunk to one pixel."""
+    shares = [(rank, trial.processes) for rank in range(trial.processes)]
+    sizes = {own(n, share) or n for n in (trial.batch_size, images % trial.batch_size)
+             for share in shares}  # fmt: skip
+    if 1 in sizes and trial.side <= 32:
+        who = "holds one" if trial.processes == 1 else "leaves one for one of the processes"
+        raise EffnetError(
+            f"batch_size is {trial.batch_size}: the last batch of {images} training images {who}, "
+            f"and at {trial.image_size} px batch norm cannot train on one. Choose another "
+            "batch_size or a larger image_size."
+        )
 
 
 def total(tensor: Tensor, share: Share) -> Tensor:

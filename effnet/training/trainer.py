@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from effnet.data import CarsDataModule
 from effnet.fast.memory import keep_freed_memory
-from effnet.training.checkpoints import AtomicCheckpointIO
+from effnet.training import artifacts
+from effnet.training.checkpoints import AtomicCheckpointIO, RunCheckpoint
+from effnet.training.module import Classifier
 from effnet.training.processes import Team
 from effnet.training.sharing import Share
 from effnet.trial import Trial
@@ -104,6 +106,33 @@ def make_trainer(
             default_root_dir=folder,
             **several,
         )
+
+
+def fit(
+    team: Team,
+    data: CarsDataModule,
+    classifier: Classifier,
+    saver: RunCheckpoint,
+    state: dict[str, Any] | None,
+    callbacks: Sequence[pl.Callback],
+) -> None:
+    """Fit from the last whole epoch on and write predictions; in every process of the run."""
+    trial, folder, logger = team.trial, team.folder, saver.logger
+    trainer = make_trainer(trial, folder, logger, [*callbacks, saver], team)
+    device = trainer.strategy.root_device
+    classifier.share = team.share
+    with on_device(trial, data, device, team.share):
+        if state and saver.ended:  # killed between the last epoch and the predictions
+            classifier.on_load_checkpoint(state)
+            classifier.load_state_dict(state["state_dict"])
+        else:
+            last = folder / "last.ckpt" if state else None
+            with quiet_lightning(), signals_kept():
+                trainer.fit(classifier, data, ckpt_path=last)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        classifier.to(device)  # Lightning leaves it on the CPU
+        artifacts.write(folder, classifier, data, saver.best, logger.rows)
 
 
 @contextmanager
