@@ -45,7 +45,9 @@ class EpochMeter:
             self.sums = torch.zeros_like(row)
         self.sums += row  # in place: a CUDA graph knows this tensor
 
-    def row(self, split: str, share: Share, device: torch.device) -> dict[str, float]:
+    def row(
+        self, split: str, share: Share = (0, 1), device: torch.device | str = "cpu"
+    ) -> dict[str, float]:
         """Means of the epoch so far, over all processes; the sums start anew."""
         assert self.images, f"no batch of the {split} split was seen"
         if self.sums is None:  # fewer images than processes, and this one had none

@@ -25,6 +25,7 @@ from effnet.trial import Trial
 
 WAIT = timedelta(minutes=30)  # for others: a slow disk, a compiler, a node that is started later
 LEAVING = 10.0  # seconds that others have to end by themselves
+GO_ON = "The same cell or command goes on after the last whole epoch."
 
 
 class Team:
@@ -146,21 +147,18 @@ class Team:
         """Which of the processes that this one started has ended, and why; None where all live."""
         for child in self.children:
             if why := child.why_ended():
-                return (
-                    f"process {child.rank} of {self.world} ended ({why}). The same cell or command "
-                    "goes on after the last whole epoch."
-                )
+                return f"process {child.rank} of {self.world} ended ({why}). {GO_ON}"
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self.store is None:
             return
-        failed = "" if error is None else _line(error) or "stopped by a signal"
+        failed = "" if error is None else _line(error) or "it was stopped by a signal."
         lost = None
         try:
             if error is None and self.rank:  # until process 0 has written what the run leaves
                 self._until("end")
-                lost = self.store.get("end").decode()
+                lost = self._last_words()
         except (dist.DistError, ProcessEnded) as late:
             error = late
         if error and connection_lost(error):
@@ -178,9 +176,17 @@ class Team:
                 return ended
             with suppress(dist.DistError):
                 if self.rank and self.store.check(["end"]):
-                    return self.store.get("end").decode()
+                    return self._last_words()
             time.sleep(0.05)
-        return f"another process of the run ended ({_line(error)}): its own output says why."
+        if self.trial.num_nodes == 1:
+            return f"another process of the run ended ({_line(error)}). {GO_ON}"
+        return f"a process on another node ended: its output there says why. {GO_ON}"
+
+    def _last_words(self) -> str:
+        """Why process 0 ended; nothing where the run is finished."""
+        assert self.store is not None
+        words = self.store.get("end").decode()
+        return words and f"process 0 of the run ended: {words}"
 
     def _leave(self, failed: str) -> None:
         """End what this process started, and torch's process group."""

@@ -22,7 +22,7 @@ from effnet.errors import EffnetError
 from effnet.grid.train import default_jobs
 from effnet.train import TrialInterrupted, data_module, make_classifier, run
 from effnet.training import artifacts, checkpoints, identity, module
-from effnet.training.children import FOLLOW, ProcessEnded
+from effnet.training.children import FOLLOW, LOST, Child, ProcessEnded
 from effnet.training.module import NonFiniteLoss
 from effnet.training.sharing import own
 from effnet.training.status import read_status
@@ -30,9 +30,10 @@ from effnet.trial import Trial
 
 TWO = THIN | {"devices": 2}
 # Without batch norm, which sees a process's own images, and dropout, which no two processes share.
+# A small, smooth network: Adam makes a step of its full rate out of a gradient that only rounds.
 ALIKE = {
-    "model_name": "torchvision:squeezenet1_1", "batch_norm_momentum": None, "dropout_rate": 0.0,
-    "image_size": 64, "epochs": 2, "initial_lr": 3e-5,
+    "model_name": "timm:test_convnext", "batch_norm_momentum": None, "image_size": 64, "epochs": 2,
+    "initial_lr": 1e-4,
 }  # fmt: skip
 MARK = f"STARTED_BY_TEST={os.getpid()}"
 
@@ -166,8 +167,10 @@ def test_stopped_and_gone_on_with_the_same_numbers(small, whole, tmp_path, monke
 
 
 # Runs trials one after another; kills itself before a step of an epoch; says what it writes.
+# As in a notebook, where Lightning starts no processes.
 COMMAND = """
 import os, signal, sys
+sys.ps1 = ">>> "
 import pytorch_lightning as pl
 from effnet.train import run
 from effnet.trial import Trial
@@ -204,6 +207,14 @@ def test_killed_in_the_middle(small, whole, tmp_path):
     assert contents(run(Trial.make(small | TWO), tmp_path)) == contents(whole)
 
 
+def test_a_process_whose_starter_is_gone_before_they_met_ends(small, tmp_path):
+    place = (0, 1, "127.0.0.1", 9)  # where nobody answers: it would try for half an hour
+    told = {"trial": Trial.make(small | TWO).values(), "runs": str(tmp_path), "place": place}
+    child = Child(1, told | {"cache_dir": None, "checkpoint": None})
+    child.process.stdin.close()
+    assert child.process.wait(120) == LOST
+
+
 def test_two_nodes(small, whole, tmp_path):
     """Two commands on this machine, for two runs: process 0 writes, both give the folder."""
     with socket.socket() as free:
@@ -214,6 +225,7 @@ def test_two_nodes(small, whole, tmp_path):
     nodes = [start(trials, tmp_path, NODE_RANK=node, **place) for node in ("0", "1")]
     said = [node.communicate(timeout=300) for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
+    assert [errors for _, errors in said] == ["", ""]
     made = [re.findall("^made (.*)$", output, re.M) for output, _ in said]
     assert made[0] == made[1] and len(made[0]) == 2
     assert "wrote" in said[0][0] and "wrote" not in said[1][0]
@@ -236,15 +248,27 @@ def test_the_grid_counts_processes(small):
     assert default_jobs(SimpleNamespace(jobs=jobs)) == max(1, identity.cores() // 5)
 
 
-def test_a_loss_that_is_not_finite_ends_all_processes(small, tmp_path):
-    class Poison(pl.Callback):
-        def on_train_epoch_start(self, trainer, pl_module):
-            if trainer.current_epoch == 1:
-                pl_module.model._fc.bias.data.fill_(float("nan"))
+# Python runs this first in the processes that a run starts.
+POISON = f"""
+import sys
+if sys.orig_argv[-1] == {FOLLOW!r}:
+    from effnet.training.module import Classifier
+    loss = Classifier._loss
 
+    def poisoned(self, *batch):
+        return loss(self, *batch) * (float("nan") if self.current_epoch == 1 else 1)
+
+    Classifier._loss = poisoned
+"""
+
+
+def test_a_loss_that_is_not_finite_in_one_process_ends_all(small, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(POISON)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
     with pytest.raises(NonFiniteLoss, match="trial poisoned: the loss became nan in step 0"):
-        run(Trial.make(small | TWO), tmp_path, "poisoned", callbacks=[Poison()])
-    status = read_status(next(tmp_path.iterdir()))
+        run(Trial.make(small | TWO), tmp_path / "runs", "poisoned")
+    status = read_status(next((tmp_path / "runs").iterdir()))
     assert (status["state"], status["epochs_done"], status["system"]) == ("failed", 1, False)
 
 
