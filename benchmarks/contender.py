@@ -27,7 +27,7 @@ from effnet.fast.graphs import GraphedStep
 from effnet.fast.memory import keep_freed_memory
 from effnet.loss import LabelSmoothingCrossEntropy
 from effnet.training.fold import folded
-from effnet.training.module import EpochMeter
+from effnet.training.meter import EpochMeter
 from effnet.training.trainer import together
 
 

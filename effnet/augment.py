@@ -146,10 +146,15 @@ class Augment(nn.Module):
             return self.normalise(images)
         return self.apply_steps(images, self.draw(images, generator))
 
-    def draw(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """int32 (B, 6) for `apply_steps`: how each image is flipped and warped, on the CPU."""
+    def draw(
+        self, images: Tensor, generator: torch.Generator | None = None, batch: int | None = None
+    ) -> Tensor:
+        """int32 (B, 6) for `apply_steps`: how each image is flipped and warped, on the CPU.
+
+        With `batch` for so many images, of which `images` are a part.
+        """
         height, width = images.shape[-2:]
-        return steps(draw(len(images), height, width, generator), height, width)
+        return steps(draw(batch or len(images), height, width, generator), height, width)
 
     def apply_steps(self, images: Tensor, steps: Tensor) -> Tensor:
         """uint8 (B, C, H, W) and int32 (B, 6) to float32: warped and normalised."""

@@ -41,10 +41,17 @@ class EpochBatches(Sampler[Tensor]):
 
     With a seed they are shuffled by (seed, epoch) alone, so that an epoch trained again after a
     kill has the same batches; without one they keep their order.
+
+    With `share` (r, w) it gives what process r of w has of each batch: its rows r, r + w, ... Of a
+    batch smaller than w that may be none, or with a seed all of it: who trains needs images, and
+    weighs these with 0 (`effnet.training.module`).
     """
 
-    def __init__(self, rows: Tensor, batch_size: int, seed: int | None = None) -> None:
-        self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, 0
+    def __init__(
+        self, rows: Tensor, batch_size: int, seed: int | None = None, share: tuple = (0, 1)
+    ) -> None:
+        self.rows, self.batch_size, self.seed, self.share = rows, batch_size, seed, share
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before every epoch, also when it resumes."""
@@ -52,6 +59,10 @@ class EpochBatches(Sampler[Tensor]):
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
+
+    def whole(self, index: int) -> int:
+        """Images of a batch, all shares together."""
+        return min(self.batch_size, len(self.rows) - index * self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
         # A generator looks at the epoch when the first batch is asked for. Lightning makes the
@@ -61,7 +72,10 @@ class EpochBatches(Sampler[Tensor]):
             word = np.random.SeedSequence((self.seed, self.epoch)).generate_state(3)[2]
             generator = torch.Generator().manual_seed(int(word))
             rows = rows[torch.randperm(len(rows), generator=generator)]
-        yield from rows.split(self.batch_size)
+        rank, world = self.share
+        for batch in rows.split(self.batch_size):
+            own = batch[rank::world]
+            yield own if len(own) or self.seed is None else batch
 
 
 class CarsDataModule(pl.LightningDataModule):
@@ -79,6 +93,7 @@ class CarsDataModule(pl.LightningDataModule):
     skipped: (path, reason) of unreadable images that were left out.
 
     `together` (1) may be set: so many batches come as one wherever images are only evaluated.
+    `share` ((0, 1)) may be set: what loaders give is one process's share (`EpochBatches`).
 
     Args:
         data_dir: folder in any layout of `layouts.open_dataset`.
@@ -124,7 +139,7 @@ class CarsDataModule(pl.LightningDataModule):
         self.batch_size, self.seed = batch_size, seed
         self.n_classes, self.max_per_class = n_classes, max_per_class
         self.crop, self.crop_margin, self.on_bad_image = crop, crop_margin, on_bad_image
-        self.holdout, self.together = holdout, 1
+        self.holdout, self.together, self.share = holdout, 1, (0, 1)
         self.dataset: CachedImages | None = None
 
     def prepare_data(self) -> None:
@@ -204,7 +219,7 @@ class CarsDataModule(pl.LightningDataModule):
         rows = torch.tensor(self.split_rows(split)["row"].to_numpy())
         assert self.dataset is not None
         together = self.together if seed is None else 1
-        batches = EpochBatches(rows, self.batch_size * together, seed)
+        batches = EpochBatches(rows, self.batch_size * together, seed, self.share)
         # Workers would cost more than the indexing they do. The loader draws a number from its
         # generator per epoch; its own one keeps torch's global randomness untouched.
         return DataLoader(

@@ -11,27 +11,28 @@ from torch import nn
 from effnet.augment import NORMALIZATIONS, Augment
 from effnet.data import CarsDataModule
 from effnet.errors import EffnetError
-from effnet.files import CannotWrite, Damaged, digest, locked, make_folder, sweep
+from effnet.files import CannotWrite, digest, locked, make_folder
 from effnet.model import build_model
 from effnet.paths import relative
-from effnet.training import artifacts, identity
+from effnet.training import identity
 from effnet.training.callbacks import EpochLines
-from effnet.training.checkpoints import RunCheckpoint, made_by, set_aside
+from effnet.training.checkpoints import RunCheckpoint, made_by
+from effnet.training.children import ProcessEnded, end_badly, told
 from effnet.training.module import Classifier, NonFiniteLoss
-from effnet.training.record import run_lock, write_record
-from effnet.training.status import OUTPUTS, Status, damage, finished, read_status
+from effnet.training.nodes import check_devices, node_place
+from effnet.training.processes import Team
+from effnet.training.record import mend, run_lock, write_record
+from effnet.training.sharing import check_last_batch
+from effnet.training.status import Status, finished
 from effnet.training.trackers import Tracker, send
 from effnet.training.tracking import EpochLogger
-from effnet.training.trainer import (
-    make_trainer,
-    on_device,
-    quiet_lightning,
-    signals_kept,
-    threads,
-)
+from effnet.training.trainer import fit, threads
 from effnet.trial import EFFICIENTNET, Trial, check_tracker, resolve
 from effnet.weights.load import freeze_pretrained, load_weights
 from effnet.weights.published import fetch_weights
+
+# Failures that are not the trial's: it may be tried again.
+MACHINE = OSError | MemoryError | CannotWrite | ProcessEnded | torch.OutOfMemoryError
 
 
 class TrialInterrupted(EffnetError):
@@ -76,20 +77,24 @@ def run(
         EffnetError: missing or bad data, missing weights, a loss that is not finite
             (NonFiniteLoss), a full disk (CannotWrite), or Ctrl-C and SIGTERM (TrialInterrupted).
     """
-    if trial.cuda_graphs and not torch.cuda.is_available():
-        raise EffnetError(
-            "cuda_graphs is True, but no CUDA GPU is here: set it to False. The numbers are the "
-            "same up to rounding."
-        )
+    check_devices(trial)
+    place = node_place(trial)
     check_tracker(tracker)
     data = data or data_module(trial)
     data.setup()
-    _check_last_batch(trial, len(data.split_rows("train")))
+    check_last_batch(trial, len(data.split_rows("train")))
     checkpoint = checkpoint or checkpoint_path(trial)
     trial_id = identify(trial, data, checkpoint)
     folder = resolve(runs) / trial_id
+    inputs = {"cache_dir": data.cache_dir and str(data.cache_dir)}
+    inputs |= {"checkpoint": checkpoint and str(checkpoint)}
+    team = Team(trial, folder, place, inputs)
     if finished(folder):  # without a lock: the folder may be another user's
         send(tracker, folder)
+        return folder
+    if team.node:
+        with threads(trial):
+            _train_along(team, data, checkpoint)
         return folder
     name = name or trial_id
     make_folder(folder)
@@ -97,40 +102,17 @@ def run(
         if finished(folder):  # by another process, meanwhile
             send(tracker, folder)
         else:
-            _mend(folder)
+            mend(folder)
             write_record(folder, trial, name, group or trial.group, data)
             with threads(trial):
-                _train(trial, folder, name, tracker, data, checkpoint, callbacks, keep_weights)
+                _train(team, name, tracker, data, checkpoint, callbacks, keep_weights)
     return folder
-
-
-def _mend(folder: Path) -> None:
-    """Name what is damaged in a run's folder and clear away what killed writers left."""
-    sweep(folder, (*OUTPUTS, "status.json", "last.ckpt"))
-    try:
-        status = read_status(folder)
-    except Damaged as error:
-        print(f"{error} It is set aside; what else is whole is used.", flush=True)
-        return set_aside(folder / "status.json")
-    if status.get("state") == "finished":
-        print(f"{relative(folder)}: {damage(folder, status, weights=True)}; the run is made whole "
-              "again.", flush=True)  # fmt: skip
 
 
 def identify(trial: Trial, data: CarsDataModule, checkpoint: Path | None) -> str:
     """The id of a trial's run: of its values, its data (set up), its checkpoint and the code."""
     weights = digest(checkpoint) if checkpoint else None
     return trial.identity(data.data_hash, weights, identity.code_hash())
-
-
-def _check_last_batch(trial: Trial, images: int) -> None:
-    """Batch norm cannot train on one image whose features have shrunk to one pixel."""
-    if (images % trial.batch_size == 1 or trial.batch_size == 1) and trial.side <= 32:
-        raise EffnetError(
-            f"batch_size is {trial.batch_size}: the last batch of {images} training images holds "
-            f"one, and at {trial.image_size} px batch norm cannot train on one. Choose another "
-            "batch_size or a larger image_size."
-        )
 
 
 def data_module(trial: Trial) -> CarsDataModule:
@@ -205,8 +187,7 @@ def make_classifier(trial: Trial, num_classes: int, checkpoint: Path | None) -> 
 
 
 def _train(
-    trial: Trial,
-    folder: Path,
+    team: Team,
     name: str,
     tracker: str,
     data: CarsDataModule,
@@ -214,30 +195,23 @@ def _train(
     callbacks: Sequence[pl.Callback],
     keep_weights: bool,
 ) -> None:
-    """Fit from the last whole epoch on, then write what the finished run leaves."""
+    """Train in process 0, which alone writes."""
+    trial, folder = team.trial, team.folder
     status, logger = Status(folder, trial.epochs), EpochLogger(folder)
     other = Tracker(tracker, folder, name)
     try:
-        classifier = make_classifier(trial, data.num_classes, checkpoint)
-        saver = RunCheckpoint(folder, logger, status, made_by(trial, folder.name))
-        state = saver.resume()
-        status.write("running", len(logger.rows))
-        other.begin(trial.values(), logger.rows)
-        told = [EpochLines(name, trial.epochs), other, *callbacks, saver]
-        trainer = make_trainer(trial, folder, logger, told)
-        with status.beating(), on_device(trial, data, trainer.strategy.root_device):
-            if state and saver.ended:  # killed between the last epoch and the predictions
-                classifier.on_load_checkpoint(state)
-                classifier.load_state_dict(state["state_dict"])
-            else:
-                last = folder / "last.ckpt" if state else None
-                with quiet_lightning(), signals_kept():
-                    trainer.fit(classifier, data, ckpt_path=last)
-            if trainer.interrupted:
-                raise KeyboardInterrupt
-            artifacts.write(folder, classifier, data, saver.best, logger.rows)
-        other.end(finished=True)
-        status.write("finished", len(logger.rows), weights=keep_weights)
+        with team:
+            classifier = make_classifier(trial, data.num_classes, checkpoint)
+            saver = RunCheckpoint(folder, logger, status, made_by(trial, folder.name))
+            state = saver.resume()
+            status.write("running", len(logger.rows))
+            other.begin(trial.values(), logger.rows)
+            with status.beating():
+                team.begin(len(logger.rows) if state else 0)
+                lines = [EpochLines(name, trial.epochs), other, *callbacks]
+                fit(team, data, classifier, saver, state, lines)
+            other.end(finished=True)
+            status.write("finished", len(logger.rows), weights=keep_weights)
     except KeyboardInterrupt:
         where = f"stopped by a signal after {len(logger.rows)} of {trial.epochs} epochs"
         status.write("interrupted", len(logger.rows), where)
@@ -251,10 +225,44 @@ def _train(
     except Exception as error:
         ours = isinstance(error, EffnetError)
         message = str(error) if ours else f"{type(error).__name__}: {error}"
-        machine = isinstance(error, OSError | MemoryError | CannotWrite | torch.OutOfMemoryError)
-        status.write("failed", len(logger.rows), message, system=machine)
+        status.write("failed", len(logger.rows), message, system=isinstance(error, MACHINE))
         raise
     finally:
         other.end(finished=False)  # nothing, where it was ended
     for name in ("last.ckpt",) if keep_weights else ("last.ckpt", "best.ckpt"):
         (folder / name).unlink(missing_ok=True)
+
+
+def _train_along(team: Team, data: CarsDataModule, checkpoint: Path | None) -> None:
+    """Train in another process than 0, until that one has written what the run leaves."""
+    trial, folder = team.trial, team.folder
+    try:
+        with team:
+            epochs = team.begun()
+            if epochs is None:
+                return
+            classifier = make_classifier(trial, data.num_classes, checkpoint)
+            status, made = Status(folder, trial.epochs), made_by(trial, folder.name)
+            saver = RunCheckpoint(folder, EpochLogger(folder), status, made)
+            fit(team, data, classifier, saver, saver.follow(epochs), [])
+    except KeyboardInterrupt:
+        raise TrialInterrupted(
+            f"process {team.rank} of run {folder.name} was stopped by a signal. To go on after the "
+            "last whole epoch, run the same command on every node again."
+        ) from None
+
+
+def follow() -> None:
+    """What `effnet.training.processes` starts: one more process of a run."""
+    try:
+        inputs = told()
+        trial = Trial(**inputs["trial"])
+        data = data_module(trial)
+        data.cache_dir = inputs["cache_dir"]
+        data.setup()
+        checkpoint = inputs["checkpoint"] and Path(inputs["checkpoint"])
+        folder = Path(inputs["runs"]) / identify(trial, data, checkpoint)
+        with threads(trial):
+            _train_along(Team(trial, folder, inputs["place"]), data, checkpoint)
+    except Exception as error:
+        end_badly(error)

@@ -42,7 +42,10 @@ EFFICIENTNET: dict[str, float | None] = {
     "batch_norm_eps": None,
 }
 # How the numbers are computed, not which: the same up to rounding.
-EXECUTION = ("precision", "channels_last", "fused", "resident", "compile", "cuda_graphs", "threads")
+EXECUTION = (
+    "precision", "channels_last", "fused", "resident", "compile", "cuda_graphs", "threads",
+    "devices", "num_nodes", "strategy", "sync_batchnorm",
+)  # fmt: skip
 
 
 def _(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
@@ -94,7 +97,7 @@ class Trial:
     )
     # optimisation
     epochs: int = _(150, "at most", 1, 10_000)
-    batch_size: int = _(32, "images a step", 1, 65_536)
+    batch_size: int = _(32, "images a step, of all devices together", 1, 65_536)
     optimizer: Literal["adamw", "adam"] = _("adamw", "decay on every parameter")
     initial_lr: float = _(1e-3, "learning rate before any drop", 1e-8, 10.0)
     weight_decay: float = _(0.01, "AdamW's decoupled decay", 0.0, 10.0)
@@ -115,6 +118,12 @@ class Trial:
     compile: bool = _(False, "torch.compile the model; pays on GPUs")
     cuda_graphs: bool = _(False, "record a step once and replay it; pays on GPUs at small batches")
     threads: int = _(1, "of the processor's arithmetic; the number changes the rounding", 1, 512)
+    devices: int = _(1, "GPUs of a machine that share each batch; without GPUs, processes", 1, 1024)
+    num_nodes: int = _(1, "machines that share each batch, with `devices` each", 1, 4096)
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = _(
+        "auto", "Lightning's name of it; auto: ddp where there is more than one process"
+    )
+    sync_batchnorm: bool = _(False, "batch norm over the whole batch, not each device's; on GPUs")
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -139,6 +148,7 @@ class Trial:
                 "at None."
             )
         self._check_weights()
+        self._check_processes()
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -190,6 +200,19 @@ class Trial:
                 "train from scratch (weights=None; notebook 04)."
             )
 
+    def _check_processes(self) -> None:
+        if self.batch_size % self.processes:
+            raise EffnetError(
+                f"batch_size is {self.batch_size}, the images of a step on all devices together: "
+                f"{self.devices} devices x {self.num_nodes} nodes cannot share them evenly. "
+                f"Choose a multiple of {self.processes}."
+            )
+        if self.cuda_graphs and self.processes > 1:
+            raise EffnetError(
+                f"cuda_graphs is True and the run has {self.processes} processes: allowed is one. "
+                "Set cuda_graphs to False, or devices and num_nodes to 1."
+            )
+
     def _takes_dropout(self) -> bool:
         from effnet.zoo import takes_dropout
 
@@ -229,6 +252,11 @@ class Trial:
         if self.weights is not None:
             return "pretrained_frozen" if self.freeze_pretrained_weights else "pretrained"
         return "scratch_rgb" if self.in_channels == 3 else "scratch_gray"
+
+    @property
+    def processes(self) -> int:
+        """How many processes train this one run, each with its share of every batch."""
+        return self.devices * self.num_nodes
 
     @property
     def side(self) -> int:

@@ -19,7 +19,7 @@ from effnet.errors import EffnetError
 from effnet.model import build_model
 from effnet.runs import load_runs, metrics, prediction_matrix, predictions
 from effnet.train import TrialInterrupted, run
-from effnet.training import identity
+from effnet.training import artifacts, identity
 from effnet.training.module import NonFiniteLoss
 from effnet.training.status import read_status
 from effnet.trial import Trial
@@ -110,7 +110,7 @@ def test_killed_between_the_last_epoch_and_the_predictions(small, finished, tmp_
         raise MemoryError("no room for predictions")
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.artifacts, "write", die)
+        patch.setattr(artifacts, "write", die)
         with pytest.raises(MemoryError):
             run(Trial.make(small), tmp_path)
     folder = next(tmp_path.iterdir())

@@ -35,12 +35,13 @@ def images_per_second(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with threads(trial):
         model = make_model(trial, classes, weights).to(device).train()
-        noise = torch.randn(trial.batch_size, trial.in_channels, trial.side, trial.side)
+        share = trial.batch_size // trial.processes  # one device tries its share, the others too
+        noise = torch.randn(share, trial.in_channels, trial.side, trial.side)
         if trial.channels_last:
             model = model.to(memory_format=torch.channels_last)
             noise = noise.contiguous(memory_format=torch.channels_last)
         noise = noise.to(device)
-        labels = torch.zeros(trial.batch_size, dtype=torch.long, device=device)
+        labels = torch.zeros(share, dtype=torch.long, device=device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
         half = trial.precision == "bf16-mixed"
         seconds = []

@@ -91,7 +91,7 @@ def default_jobs(profile: Profile) -> int:
     """
     if torch.cuda.is_available():
         return 1
-    threads = max(job.trial.threads for job in profile.jobs)
+    threads = max(job.trial.threads * job.trial.devices for job in profile.jobs)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(identity.cores() // threads, int(memory // 1.5e9)))
 

@@ -11,7 +11,9 @@ from effnet.data import CarsDataModule
 from effnet.files import atomic_write, write_sealed
 from effnet.model import EfficientNet
 from effnet.training.checkpoints import load_checkpoint
-from effnet.training.module import TOP_K, Classifier
+from effnet.training.meter import TOP_K
+from effnet.training.module import Classifier
+from effnet.training.sharing import all_rows, from_first
 
 
 @torch.inference_mode()
@@ -20,15 +22,21 @@ def predict(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Probabilities and labels (n, k) of the k likeliest classes of every image, no augmentation.
 
-    Rows are in the order of `data.split_rows(split)`.
+    Rows are in the order of `data.split_rows(split)`. Each process of a run computes its share.
     """
     network = classifier.eval().evaluator()
     k = min(k, data.num_classes)
-    parts = []
+    device = classifier.device
+    parts = [(torch.empty(0, k, device=device), torch.empty(0, k, device=device).long())]
     for images, _labels in data.ordered_loader(split):
-        logits = network(classifier.augment.normalise(images.to(classifier.device)))
-        parts.append([t.cpu() for t in logits.float().softmax(1).topk(k, dim=1)])
-    return torch.cat([p for p, _ in parts]), torch.cat([i for _, i in parts])
+        if len(images):
+            logits = network(classifier.augment.normalise(images.to(device)))
+            parts.append(logits.float().softmax(1).topk(k, dim=1))
+    count = len(data.split_rows(split))
+    probability, classes = (
+        all_rows(torch.cat(found), count, data.share).cpu() for found in zip(*parts, strict=True)
+    )
+    return probability, classes
 
 
 def write(
@@ -40,17 +48,22 @@ def write(
 ) -> None:
     """predictions_SPLIT.csv and summary.json, from the last or the best epoch's weights.
 
-    `best` is the best epoch (`epoch`, `val_loss`), `rows` are those of metrics.csv.
+    `best` is the best epoch (`epoch`, `val_loss`), `rows` are those of metrics.csv. Every process
+    of a run calls it, the first one reads and writes.
     """
-    trial, model = classifier.trial, classifier.model
+    trial, model, first = classifier.trial, classifier.model, data.share[0] == 0
     if trial.predict_with == "best":
-        state = load_checkpoint(folder / "best.ckpt", classifier.device)
-        model.load_state_dict(state["state_dict"])
+        if first:
+            state = load_checkpoint(folder / "best.ckpt", classifier.device)
+            model.load_state_dict(state["state_dict"])
+        from_first(model.state_dict().values(), data.share)
     final = {}
     # Without a held-out part the official test split is "val"; a folder may have no test split.
     held_out = trial.validation == "holdout" and len(data.split_rows("test"))
     for split in ["train", "val"] + (["test"] if held_out else []):
         probability, classes = predict(classifier, data, split)
+        if not first:
+            continue
         images = data.split_rows(split)
         truth = torch.as_tensor(images["label"].to_numpy(copy=True))
         hits = classes == truth[:, None]
@@ -65,6 +78,8 @@ def write(
         )
         with atomic_write(folder / f"predictions_{split}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6f")
+    if not first:
+        return
     trained = len(data.split_rows("train")) * len(rows)
     seconds = sum(row["seconds"] for row in rows)
     write_sealed(

@@ -108,7 +108,8 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
     """After every epoch: best.ckpt where the watched loss is the lowest yet, last.ckpt, the status.
 
     last.ckpt also carries the rows of metrics.csv and whether training has ended, so that a
-    resumed run writes the very files of an uninterrupted one.
+    resumed run writes the very files of an uninterrupted one. Where several processes train the
+    run each has such a callback, and the first one writes.
     """
 
     best: dict[str, Any]
@@ -122,13 +123,18 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         assert trainer.max_epochs is not None
+        first = trainer.is_global_zero
+        # A caller's callback that stops the training is in the first process alone.
+        trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop, False)
         watched = trainer.callback_metrics["val_loss"].item()
         if watched < self.best["val_loss"]:
             self.best = {"val_loss": watched, "epoch": trainer.current_epoch}
-            self.save_best({k: v.cpu() for k, v in pl_module.model.state_dict().items()})
+            if first:
+                self.save_best({k: v.cpu() for k, v in pl_module.model.state_dict().items()})
         self.ended = trainer.should_stop or trainer.current_epoch + 1 >= trainer.max_epochs
-        trainer.save_checkpoint(self.folder / "last.ckpt")
-        self.status.write("running", len(self.logger.rows))
+        trainer.save_checkpoint(self.folder / "last.ckpt")  # all wait until the first has written
+        if first:
+            self.status.write("running", len(self.logger.rows))
 
     def save_best(self, weights: dict[str, torch.Tensor]) -> None:
         """best.ckpt, of the epoch that `best` names."""
@@ -159,6 +165,22 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
             self.load_state_dict(BEGIN)
             (self.folder / "metrics.csv").unlink(missing_ok=True)
         self.logger.save()  # killed after metrics.csv, before last.ckpt, it has a row too many
+        return state
+
+    def follow(self, epochs: int) -> dict[str, Any] | None:
+        """What `resume` gave process 0, here in another one: None for 0 epochs.
+
+        Raises EffnetError where the file here is not the one that process 0 goes on from.
+        """
+        if not epochs:
+            return None
+        state = load_checkpoint(self.folder / "last.ckpt")
+        self.load_state_dict(state["callbacks"][self.state_key])
+        if len(self.logger.rows) != epochs:
+            raise Damaged(
+                f"{relative(self.folder / 'last.ckpt')} holds {len(self.logger.rows)} epochs here "
+                f"and {epochs} for process 0."
+            )
         return state
 
     def _last(self) -> dict[str, Any] | None:

@@ -16,9 +16,10 @@ from effnet.fast.graphs import GraphedStep
 from effnet.loss import LabelSmoothingCrossEntropy
 from effnet.model import EfficientNet
 from effnet.training.fold import folded
+from effnet.training.meter import EpochMeter
+from effnet.training.sharing import Share, from_first, own, total
 from effnet.trial import Trial
 
-TOP_K = (1, 3, 5, 10)
 # Looking at a loss waits for the GPU, so only every so many steps do.
 CHECK_EVERY = 50
 
@@ -27,57 +28,14 @@ class NonFiniteLoss(EffnetError):
     """The loss of a trial became NaN or infinite."""
 
 
-class EpochMeter:
-    """Sums over the batches of an epoch, kept on the device until the epoch ends.
-
-    Gives every mean in two forms: per sample, and as the thesis has it, the unweighted mean of
-    the batch means (its last, short batch counts as much as a full one).
-    """
-
-    def __init__(self) -> None:
-        self.sums: Tensor | None = None
-        self.batches = self.images = 0
-
-    def count(self, images: int) -> None:
-        """A batch of so many images was added."""
-        self.batches += 1
-        self.images += images
-
-    @torch.no_grad()
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch: mean loss (), logits (B, classes), labels (B,). On the device alone."""
-        n = len(labels)
-        best = logits.topk(min(max(TOP_K), logits.shape[1]), dim=1).indices
-        hits = (best == labels[:, None]).sum(0)
-        correct = [hits[:k].sum() for k in TOP_K]
-        # Metal has no float64; 2^24 images an epoch are still counted exactly in float32.
-        dtype = torch.float32 if loss.device.type == "mps" else torch.float64
-        row = torch.stack([v.to(dtype) for v in (loss, loss * n, correct[0] / n, *correct)])
-        if self.sums is None:
-            self.sums = torch.zeros_like(row)
-        self.sums += row  # in place: a CUDA graph knows this tensor
-
-    def row(self, split: str) -> dict[str, float]:
-        """Means of the epoch so far; the sums start anew."""
-        assert self.images and self.sums is not None, f"no batch of the {split} split was seen"
-        loss_means, loss_sum, acc_means, *correct = self.sums.tolist()
-        n, batches = self.images, self.batches
-        self.sums.zero_()
-        self.batches = self.images = 0
-        row = {
-            f"{split}_loss": loss_sum / n,
-            f"{split}_acc": correct[0] / n,
-            f"{split}_loss_batch_mean": loss_means / batches,
-            f"{split}_acc_batch_mean": acc_means / batches,
-        }
-        return row | {f"{split}_top{k}": c / n for k, c in zip(TOP_K, correct, strict=True)}
-
-
 class Classifier(pl.LightningModule):
     """Trains `model` as the trial says; inputs are uint8 batches (B, C, H, W) and labels (B,).
 
     All randomness of an epoch (order, augmentation, dropout, drop connect) starts from
     (seed, epoch), so an epoch can be trained again after a kill with the same numbers.
+
+    `share` ((0, 1)) may be set: this is process r of w, whose batches are shares of whole ones.
+    Losses, weights and metrics are those of the whole batches; batch norm sees the share.
     """
 
     def __init__(self, model: nn.Module, trial: Trial, augment: Augment) -> None:
@@ -87,6 +45,7 @@ class Classifier(pl.LightningModule):
         self.augment = augment
         self.loss = LabelSmoothingCrossEntropy(trial.label_smoothing)
         self.random = torch.Generator()
+        self.share: Share = (0, 1)
         self.train_meter, self.val_meter = EpochMeter(), EpochMeter()
         self._train_step: Callable[..., Tensor] = self._loss
         self._val_step: Callable[..., Tensor] = self._val_loss
@@ -125,18 +84,38 @@ class Classifier(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if batch_idx == 0:  # not in on_train_epoch_start: making the loader's iterator draws too
-            words = np.random.SeedSequence((self.trial.seed, self.current_epoch)).generate_state(2)
+            seeds, (rank, _) = (self.trial.seed, self.current_epoch), self.share
+            words = np.random.SeedSequence(seeds).generate_state(2)
+            self.random.manual_seed(int(words[1]))  # for the whole batch, alike in all processes
+            if rank:  # other images are dropped out otherwise
+                words = np.random.SeedSequence((*seeds, rank)).generate_state(1)
             torch.manual_seed(int(words[0]))
-            self.random.manual_seed(int(words[1]))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
-        images, labels = batch
-        drawn = (self.augment.draw(images, self.random),) if self.trial.augment else ()
+        (images, labels), (rank, world) = batch, self.share
+        self.whole = self._whole("train_dataloader", labels, batch_idx)
+        # Without an image of its own this process has all of them: they count nothing.
+        self.own = own(self.whole, self.share)
+        drawn: tuple[Tensor, ...] = ()
+        if self.trial.augment:
+            steps = self.augment.draw(images, self.random, self.whole)
+            drawn = (steps[rank::world] if self.own else steps,)
         loss = self._train_step(images, labels, *drawn)
-        self.train_meter.count(len(labels))
-        if batch_idx % CHECK_EVERY == 0:
-            self._check_finite(loss.item(), f"in step {batch_idx}")
-        return loss if self.automatic_optimization else None
+        self.train_meter.count(self.whole)
+        part = self.own / self.whole
+        if batch_idx % CHECK_EVERY == 0:  # of the whole batch, so that all processes raise
+            loss_of_all = total(loss.detach() * part, self.share)
+            self._check_finite(loss_of_all.item(), f"in step {batch_idx}")
+        if not self.automatic_optimization:
+            return None
+        # The gradient's mean over the processes is then that of the whole batch's mean loss.
+        return loss * (part * world) if world > 1 else loss
+
+    def _whole(self, loader: str, labels: Tensor, batch_idx: int) -> int:
+        """Images of the batch that the processes share."""
+        if self.share[1] == 1:
+            return len(labels)
+        return getattr(self.trainer, loader).sampler.whole(batch_idx)
 
     def _loss(self, images: Tensor, labels: Tensor, steps: Tensor | None = None) -> Tensor:
         """Mean loss () of a training batch, warped by `steps` (B, 6)."""
@@ -146,7 +125,8 @@ class Classifier(pl.LightningModule):
             inputs = self.augment.apply_steps(images, steps)
         logits = self._network(labels)(inputs)
         loss = self.loss(logits, labels)
-        self.train_meter.add(loss.detach(), logits.detach(), labels)
+        if self.own:
+            self.train_meter.add(loss.detach(), logits.detach(), labels, self.whole)
         return loss
 
     def _optimize(self, images: Tensor, labels: Tensor, steps: Tensor | None = None) -> Tensor:
@@ -173,21 +153,28 @@ class Classifier(pl.LightningModule):
         return self.model.__call__
 
     def on_validation_epoch_start(self) -> None:
+        # Batch norm's statistics are of each process's own images; process 0's are kept.
+        from_first(self.model.buffers(), self.share)
         self._evaluate = self.evaluator()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Several batches may come as one: each of `trial.batch_size` counts for itself."""
-        images, labels = batch
-        self._val_step(images, labels)
-        for part in labels.split(self.trial.batch_size):
-            self.val_meter.count(len(part))
+        (images, labels), size = batch, self.trial.batch_size
+        whole = self._whole("val_dataloaders", labels, batch_idx)
+        self.wholes = [min(size, whole - start) for start in range(0, whole, size)]
+        if len(labels):
+            self._val_step(images, labels)
+        for images_of_all in self.wholes:
+            self.val_meter.count(images_of_all)
 
     def _val_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         network = self._network(labels) if self.trial.compile else self._evaluate
         logits, size = network(self.augment.normalise(images)), self.trial.batch_size
-        for part, truth in zip(logits.split(size), labels.split(size), strict=True):
+        size //= self.share[1]  # batches of all processes divide evenly, but for the last
+        parts = zip(logits.split(size), labels.split(size), self.wholes, strict=False)
+        for part, truth, whole in parts:  # of a last, small one this process may have nothing
             loss = self.loss(part, truth)
-            self.val_meter.add(loss, part, truth)
+            self.val_meter.add(loss, part, truth, whole)
         return loss
 
     def _network(self, labels: Tensor) -> Callable[[Tensor], Tensor]:
@@ -195,11 +182,13 @@ class Classifier(pl.LightningModule):
 
         Compiling for a second batch size takes longer than it ever saves.
         """
-        return self.model if len(labels) == self.trial.batch_size else self.model.forward
+        full = len(labels) * self.share[1] == self.trial.batch_size
+        return self.model if full else self.model.forward
 
     def on_validation_epoch_end(self) -> None:
         """End of an epoch: validation follows the last training batch."""
-        train, val = self.train_meter.row("train"), self.val_meter.row("val")
+        train = self.train_meter.row("train", self.share, self.device)
+        val = self.val_meter.row("val", self.share, self.device)
         self._check_finite(train["train_loss"], "on the training split")
         watched = val["val_loss_batch_mean" if self.trial.epoch_mean == "batches" else "val_loss"]
         self._check_finite(watched, "on the validation split")

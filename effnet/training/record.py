@@ -1,4 +1,4 @@
-"""What a run is: trial.json, written when it begins; and the lock it is trained under."""
+"""A run's folder when it begins: its lock, what is damaged in it, and trial.json."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,15 +6,30 @@ from pathlib import Path
 from filelock import FileLock
 
 from effnet.data import CarsDataModule
-from effnet.files import Damaged, read_sealed, write_sealed
+from effnet.files import Damaged, read_sealed, sweep, write_sealed
+from effnet.paths import relative
 from effnet.training import identity
 from effnet.training.checkpoints import set_aside
+from effnet.training.status import OUTPUTS, damage, read_status
 from effnet.trial import Trial
 
 
 def run_lock(folder: Path) -> FileLock:
     """Held while the run in `folder` is trained; who holds it in a process may take it again."""
     return FileLock(folder / ".lock", is_singleton=True)
+
+
+def mend(folder: Path) -> None:
+    """Name what is damaged in a run's folder and clear away what killed writers left."""
+    sweep(folder, (*OUTPUTS, "status.json", "last.ckpt"))
+    try:
+        status = read_status(folder)
+    except Damaged as error:
+        print(f"{error} It is set aside; what else is whole is used.", flush=True)
+        return set_aside(folder / "status.json")
+    if status.get("state") == "finished":
+        print(f"{relative(folder)}: {damage(folder, status, weights=True)}; the run is made whole "
+              "again.", flush=True)  # fmt: skip
 
 
 def write_record(folder: Path, trial: Trial, name: str, group: str, data: CarsDataModule) -> None:

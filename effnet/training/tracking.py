@@ -19,6 +19,7 @@ class EpochLogger(CSVLogger):
 
     Lightning's own writer deletes the file of an interrupted run and appends without a rename.
     This one keeps the rows (the resume checkpoint carries them) and replaces the file each epoch.
+    Every process of a run has the rows, the first one writes them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,7 +34,6 @@ class EpochLogger(CSVLogger):
     def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
         """Nothing to do: trial.json holds every hyperparameter."""
 
-    @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         self.rows.append(metrics)
         self.save()

@@ -1,28 +1,87 @@
-"""Lightning's trainer for a trial, and what is around it: memory, threads, signals."""
+"""Lightning's trainer for a trial, and what is around it: processes, memory, threads, signals."""
 
 import logging
 import signal
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 
 from effnet.data import CarsDataModule
 from effnet.fast.memory import keep_freed_memory
-from effnet.training.checkpoints import AtomicCheckpointIO
+from effnet.training import artifacts
+from effnet.training.checkpoints import AtomicCheckpointIO, RunCheckpoint
+from effnet.training.module import Classifier
+from effnet.training.processes import Team
+from effnet.training.sharing import Share
 from effnet.trial import Trial
 
 EVALUATED_PIXELS = 128 * 64 * 64
 
 
+class Ddp(DDPStrategy):
+    """Lightning's, of processes that `Team` has started; it refuses notebooks for its own start."""
+
+    def _configure_launcher(self) -> None:
+        pass
+
+    def _setup_model(self, model: Any) -> Any:
+        wrapped = super()._setup_model(model)
+        # Before every validation is enough (`Classifier`): no step in training reads them.
+        wrapped.broadcast_buffers = False
+        return wrapped
+
+
+class Place(LightningEnvironment):
+    """Which of a run's processes this one is."""
+
+    def __init__(self, team: Team) -> None:
+        super().__init__()
+        self.team = team
+
+    def local_rank(self) -> int:
+        return self.team.local
+
+    def node_rank(self) -> int:
+        return self.team.node
+
+
+class Sigterm(pl.Callback):
+    """SIGTERM ends the caller's own process as Ctrl-C does, and with it those that it started.
+
+    Lightning's answer is a broadcast, in the middle of whatever the process is doing.
+    """
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            started = trainer.local_rank > 0
+            answer = signal.SIG_IGN if started else signal.default_int_handler
+            signal.signal(signal.SIGTERM, answer)
+
+
 def make_trainer(
-    trial: Trial, folder: Path, logger: Logger, callbacks: list[pl.Callback]
+    trial: Trial, folder: Path, logger: Logger, callbacks: list[pl.Callback], team: Team
 ) -> pl.Trainer:
-    """Lightning's trainer with the thesis's early stopping."""
+    """Lightning's trainer with the thesis's early stopping, in one of the team's processes."""
+    several: dict[str, Any] = {}
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if team.world > 1:
+        unused = trial.strategy == "ddp_find_unused_parameters_true"
+        several = {
+            "strategy": Ddp(find_unused_parameters=unused),
+            "num_nodes": trial.num_nodes,
+            "sync_batchnorm": trial.sync_batchnorm,
+        }
+        plugins.append(Place(team))
+        callbacks = [Sigterm(), *callbacks]
     # check_finite would end the run as if it were done; Classifier raises instead.
     stop = pl.callbacks.EarlyStopping(
         "val_loss",
@@ -35,25 +94,56 @@ def make_trainer(
             max_epochs=trial.epochs,
             logger=logger,
             callbacks=[stop, *callbacks],
-            plugins=[AtomicCheckpointIO()],
+            plugins=plugins,
             precision=trial.precision,
-            accelerator="auto",
-            devices=1,
+            accelerator="auto" if team.world == 1 or team.cuda else "cpu",
+            devices=trial.devices,
             use_distributed_sampler=False,
             inference_mode=False,  # what validation leaves goes on into CUDA graphs
             num_sanity_val_steps=0,
             enable_progress_bar=False,  # EpochLines has its own, in notebooks too
             enable_model_summary=False,
             default_root_dir=folder,
+            **several,
         )
 
 
+def fit(
+    team: Team,
+    data: CarsDataModule,
+    classifier: Classifier,
+    saver: RunCheckpoint,
+    state: dict[str, Any] | None,
+    callbacks: Sequence[pl.Callback],
+) -> None:
+    """Fit from the last whole epoch on and write predictions; in every process of the run."""
+    trial, folder, logger = team.trial, team.folder, saver.logger
+    trainer = make_trainer(trial, folder, logger, [*callbacks, saver], team)
+    device = trainer.strategy.root_device
+    classifier.share = team.share
+    with on_device(trial, data, device, team.share):
+        if state and saver.ended:  # killed between the last epoch and the predictions
+            classifier.on_load_checkpoint(state)
+            classifier.load_state_dict(state["state_dict"])
+        else:
+            last = folder / "last.ckpt" if state else None
+            with quiet_lightning(), signals_kept():
+                trainer.fit(classifier, data, ckpt_path=last)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        classifier.to(device)  # Lightning leaves it on the CPU
+        artifacts.write(folder, classifier, data, saver.best, logger.rows)
+
+
 @contextmanager
-def on_device(trial: Trial, data: CarsDataModule, device: torch.device) -> Iterator[None]:
+def on_device(
+    trial: Trial, data: CarsDataModule, device: torch.device, share: Share
+) -> Iterator[None]:
     """Ready the machine for a trial: memory that is kept, pixels where the model is."""
     keep_freed_memory()
+    data.share = share
     if device.type == "cpu" and not (trial.compile or trial.cuda_graphs):
-        data.together = together(trial.batch_size, trial.side)
+        data.together = together(trial.batch_size // share[1], trial.side)
     # The thesis's float32 was float32; torch would let convolutions round their inputs to TF32.
     torch.backends.cudnn.allow_tf32 = trial.precision != "32-true"
     host = data.dataset
@@ -66,7 +156,7 @@ def on_device(trial: Trial, data: CarsDataModule, device: torch.device) -> Itera
     try:
         yield
     finally:
-        data.dataset, data.together = host, 1
+        data.dataset, data.together, data.share = host, 1, (0, 1)
 
 
 def together(batch_size: int, image_size: int) -> int:
@@ -119,6 +209,7 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", category=UserWarning, module="pytorch_lightning")
         warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", message="Grad strides do not match")  # of 1x1 kernels
         try:
             yield
         finally:

@@ -13,6 +13,7 @@ from effnet.trial import EXECUTION, Trial
 DEFAULTS = {f.name: f.default for f in dataclasses.fields(Trial)}
 # Sorted by these, the plainest (slowest) execution comes first: "32-true" < "bf16-mixed".
 PLAINEST = ["precision", "compile", "cuda_graphs", "channels_last", "fused", "resident", "threads"]
+PLAINEST += ["devices", "num_nodes", "strategy", "sync_batchnorm"]
 # `recipe` has only filled in other fields, and `data_dir` is a place that data_hash stands for; a
 # path in `weights` counts, for no hash of the file is recorded. Speed needs one device.
 SAME = [n for n in DEFAULTS if n not in (*EXECUTION, "seed", "recipe", "data_dir")]
@@ -40,6 +41,10 @@ def execution_text(setting: Mapping[str, Any], resident: bool = False) -> str:
         "compiled" if setting["compile"] else "",
         "CUDA graphs" if setting["cuda_graphs"] else "",
         f"{setting['threads']} threads" if setting["threads"] != 1 else "",
+        f"{setting['devices']} devices" if setting["devices"] != 1 else "",
+        f"{setting['num_nodes']} nodes" if setting["num_nodes"] != 1 else "",
+        f"{setting['strategy']}" if setting["strategy"] != "auto" else "",
+        "batch norm over all devices" if setting["sync_batchnorm"] else "",
         ("resident" if setting["resident"] else "not resident") if resident else "",
     ]
     return ", ".join(part for part in parts if part)

@@ -102,7 +102,9 @@ def test_the_best_epoch_s_weights_are_in_last_ckpt_where_it_was_the_last(small, 
 def test_a_finished_run_is_repaired_from_last_ckpt_where_it_is_there(trial, whole, tmp_path):
     """As where the machine went down before last.ckpt was removed."""
     with pytest.raises(MemoryError), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("effnet.train.artifacts.write", lambda *_: (_ for _ in ()).throw(MemoryError))
+        patch.setattr(
+            "effnet.training.artifacts.write", lambda *_: (_ for _ in ()).throw(MemoryError)
+        )
         run(trial, tmp_path)
     folder = next(tmp_path.iterdir())
     last = (folder / "last.ckpt").read_bytes()

@@ -69,7 +69,7 @@ def test_a_changed_constant_counts_and_changed_words_do_not(package):
     augment.write_text(source + "\n# a comment\n")
     assert hash_of(package) == before
     train = package / "train.py"
-    for old in ('"""Train a trial', "cuda_graphs is True, but no CUDA GPU"):
+    for old in ('"""Train a trial', "the kit makes that checkpoint"):
         assert old in train.read_text()
         train.write_text(train.read_text().replace(old, old + " indeed"))
     assert hash_of(package) == before
@@ -77,5 +77,5 @@ def test_a_changed_constant_counts_and_changed_words_do_not(package):
     assert hints in train.read_text()
     train.write_text(train.read_text().replace(hints, "def data_module(trial: object):"))
     assert hash_of(package) == before
-    train.write_text(train.read_text().replace("raise KeyboardInterrupt", "raise SystemExit"))
+    train.write_text(train.read_text().replace("raise TrialInterrupted", "raise SystemExit"))
     assert hash_of(package) != before  # another exception is caught elsewhere
