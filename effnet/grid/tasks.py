@@ -71,17 +71,13 @@ def share(trial: Trial) -> dict[str, float]:
     import ray
 
     cpus, together = _number("CPUS_PER_TRIAL"), _number("TRIALS_PER_GPU")
-    wanted: dict[str, float] = {"CPU": cpus or trial.threads * getattr(trial, "devices", 1)}
+    wanted: dict[str, float] = {"CPU": cpus or trial.threads * trial.devices}
     nodes = [found["Resources"] for found in ray.nodes() if found["Alive"]]
     if any(node.get("GPU") for node in nodes):
-        wanted["GPU"] = (
-            getattr(trial, "devices", 1)
-            if getattr(trial, "devices", 1) > 1
-            else 1 / (together or 1)
-        )
-    if getattr(trial, "num_nodes", 1) > 1:
+        wanted["GPU"] = trial.devices if trial.devices > 1 else 1 / (together or 1)
+    if trial.num_nodes > 1:
         raise EffnetError(
-            f"num_nodes is {getattr(trial, 'num_nodes', 1)}: on Ray a trial has one node."
+            f"num_nodes is {trial.num_nodes}: on Ray a trial has one node."
         )
     if not any(all(node.get(kind, 0) >= n for kind, n in wanted.items()) for node in nodes):
         most = {kind: max(node.get(kind, 0) for node in nodes) for kind in wanted}
