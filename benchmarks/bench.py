@@ -214,6 +214,7 @@ def plain(value: Any) -> Any:
 
 
 def parts(repeats: int) -> dict[str, Any]:
+    import cluster
     import scaling
     import wholes
 
@@ -226,6 +227,7 @@ def parts(repeats: int) -> dict[str, Any]:
         "notebook": lambda: wholes.notebook_overhead(repeats),
         "accuracy": wholes.accuracy,
         "reproduce": wholes.reproduce,
+        "cluster": lambda: cluster.measure(repeats),
         "scaling": lambda: {"rows": scaling.summarise(scaling.measure())},
     }
 

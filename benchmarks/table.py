@@ -151,6 +151,40 @@ def _reproduce(results: dict[str, Any]) -> Iterable[str]:
     yield f"Notebooks, two at a time: {notebooks}."
 
 
+def _cluster(results: dict[str, Any]) -> Iterable[str]:
+    part = results["cluster"]
+    yield "## The grid on Ray"
+    yield (
+        "Trials that only sleep, on nodes of one CPU that are processes of this machine. "
+        f"Ray itself starts in {part['ray_starts']:.0f} s; the driver's peak is "
+        f"{part['driver_mb']:.0f} MB."
+    )
+    columns = [
+        "nodes",
+        "trials",
+        "seconds each",
+        "took",
+        "of the ideal",
+        "first trial of a node waits",
+    ]
+    rows = [
+        [
+            *(row["nodes"], row["trials"], row["sleep"], f"{row['took']:.1f} s"),
+            _percent(row["share"]),
+            f"{row['first']:.1f} s" if "first" in row else "",
+        ]
+        for row in part["rows"]
+    ]
+    yield _markdown(columns, rows)
+    pairs = part["demo"]
+    both = zip(pairs["seconds"]["local"], pairs["seconds"]["ray"], pairs["ratios"], strict=True)
+    yield "The demo's grid, side by side:"
+    yield _markdown(
+        ["local", "Ray", "Ray over local"],
+        [[f"{a:.0f} s", f"{b:.0f} s", f"{r:.2f}"] for a, b, r in both],
+    )
+
+
 def _scaling(results: dict[str, Any]) -> Iterable[str]:
     yield "## Growth"
     yield _records(results["scaling"]["rows"])
@@ -167,6 +201,7 @@ TABLES = {
     "notebook": _notebook,
     "accuracy": _accuracy,
     "reproduce": _reproduce,
+    "cluster": _cluster,
     "scaling": _scaling,
 }
 

@@ -1,8 +1,10 @@
 """The grid on the real Ray: several nodes on this machine, killed and removed at work."""
 
+import hashlib
 import json
 import os
 import signal
+import tarfile
 
 import pytest
 
@@ -12,6 +14,7 @@ from small_trials import contents
 
 from effnet.grid.storage import Storage, StorageFailed
 
+A, B, BAD = {"seed": 1}, {"seed": 2}, {"initial_lr": 10, "weight_decay": 9}
 LONG = {"seed": 3, "image_size": 160}  # an epoch of a second
 
 
@@ -20,9 +23,7 @@ def grids(tmp_path_factory):
     """A checkout, a cluster of three nodes, and what is trained without Ray to compare with."""
     moto = pytest.importorskip("moto.server")
     grids = Grids(tmp_path_factory.mktemp("cluster") / "kit")
-    grids.profile(
-        "alone", 2, a={"seed": 1}, b={"seed": 2}, bad={"initial_lr": 10, "weight_decay": 9}
-    )
+    grids.profile("alone", 2, a=A, b=B, bad=BAD)
     grids.profile("alone_long", 8, long=LONG)
     code, output = grids.train("alone", "--jobs", "1", engine="local")
     assert code == 1 and "1 of 3 trials are not trained" in output
@@ -53,9 +54,7 @@ def same(grids, one, other):
 
 
 def test_over_three_nodes_a_failing_trial_costs_only_itself(grids):
-    grids.profile(
-        "three", 2, a={"seed": 1}, bad={"initial_lr": 10, "weight_decay": 9}, b={"seed": 2}
-    )
+    grids.profile("three", 2, a=A, bad=BAD, b=B)
     code, output = grids.train("three")
     assert code == 1, output
     assert "3 nodes, 3 CPUs, 0 GPUs" in output
@@ -149,16 +148,24 @@ def test_runs_travel_where_nodes_share_nothing(grids, tmp_path, monkeypatch):
     assert not [name for name in left if name[:3] == "000"], "earlier epochs are cleared away"
 
 
-def test_s3_with_keys_that_appear_nowhere(grids, capfd):
+def test_s3_with_keys_that_appear_nowhere(grids, tmp_path):
     import s3fs
 
-    s3fs.S3FileSystem().mkdir("runs-of-a-test")
-    grids.profile(
-        "bucket", 2, a={"seed": 1}, bad={"initial_lr": 10, "weight_decay": 9}, b={"seed": 2}
-    )
-    code, output = grids.train("bucket", STORAGE="s3://runs-of-a-test/grids")
+    s3 = s3fs.S3FileSystem()
+    s3.mkdir("runs-of-a-test")
+    with tarfile.open(tmp_path / "cars.tar", "w") as packed:
+        packed.add(grids.checkout / "data/demo_smoke", ".")
+    s3.put_file(str(tmp_path / "cars.tar"), "runs-of-a-test/cars.tar")
+    sha = hashlib.sha256((tmp_path / "cars.tar").read_bytes()).hexdigest()
+    fetched = {"data_dir": "$STANFORD_CARS"}
+    grids.profile("bucket", 2, a=A | fetched, bad=BAD | fetched, b=B | fetched)
+    code, output = grids.train(
+        "bucket", STORAGE="s3://runs-of-a-test/grids", STANFORD_CARS="",
+        DATA_URL=f"s3://runs-of-a-test/cars.tar#sha256={sha}",
+    )  # fmt: skip
     assert code == 1 and "1 of 3 trials are not trained:\n  bad (" in output, output
     same(grids, "alone", "bucket")
+    assert len(list(grids.checkout.glob("data/fetched/*/cars.tar"))) == 1
     with pytest.raises(StorageFailed, match="s3://not-there/grids: there is no such bucket") as no:
         Storage("s3://not-there/grids", "bucket").write("driver.json", {})
     for text in (output, str(no.value)):

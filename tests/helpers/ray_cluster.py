@@ -7,6 +7,7 @@ import signal
 import time
 from contextlib import contextmanager
 
+import pytest
 import yaml
 from own_checkout import make_checkout, start
 from small_trials import THIN
@@ -21,7 +22,7 @@ def cluster(checkout, nodes):
 
     before = dict(os.environ)
     os.environ |= {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    ray = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    ray = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         for _ in range(nodes - 1):
             ray.add_node(num_cpus=1)
@@ -49,15 +50,11 @@ class Grids:
         (self.checkout / f"{name}.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
 
     def start(self, name, *arguments, engine="ray", **environment):
-        for key, value in environment.items():
-            os.environ[key] = str(value)
-        try:
-            return start(
-                self.checkout, "effnet.grid", f"{name}.yaml", "--engine", engine, *arguments
-            )
-        finally:
-            for key in environment:
-                del os.environ[key]
+        command = ("effnet.grid", f"{name}.yaml", "--engine", engine, *arguments)
+        with pytest.MonkeyPatch.context() as patch:
+            for key, value in environment.items():
+                patch.setenv(key, str(value))
+            return start(self.checkout, *command)
 
     def train(self, name, *arguments, **options):
         """Exit code and output."""
