@@ -29,6 +29,8 @@ def sleeping() -> dict[str, Any]:
     import ray
     from ray.cluster_utils import Cluster
 
+    from effnet.grid.tasks import start_board
+
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     began = time.perf_counter()
     cluster = Cluster(
@@ -38,16 +40,18 @@ def sleeping() -> dict[str, Any]:
     try:
         ray.init(address=cluster.address, log_to_driver=False)
         start = time.perf_counter() - began
+        board = start_board()
+        ray.get(board.news.remote())  # it is there
         for nodes in NODES:
             while len(cluster.list_all_nodes()) < nodes:
                 cluster.add_node(num_cpus=1)
             cluster.wait_for_nodes()
-            first = _drive(nodes, 1.0)  # it waits for the node's process
+            first = _drive(nodes, 1.0, board)  # it waits for the node's process
             # A node's own start is seconds of a core, and sixteen share two of them here.
-            while psutil.cpu_percent(3) > IDLE or _drive(nodes, 1.0) > 2.0:
+            while psutil.cpu_percent(3) > IDLE or _drive(nodes, 1.0, board) > 2.0:
                 pass
-            rows.append(_measured(nodes, EACH * nodes, LONG) | {"first": first - 1.0})
-        rows.append(_measured(NODES[-1], MANY, SHORT))
+            rows.append(_measured(nodes, EACH * nodes, LONG, board) | {"first": first - 1.0})
+        rows.append(_measured(NODES[-1], MANY, SHORT, board))
     finally:
         ray.shutdown()
         cluster.shutdown()
@@ -55,24 +59,23 @@ def sleeping() -> dict[str, Any]:
     return {"rows": rows, "ray_starts": start, "driver_mb": peak}
 
 
-def _measured(nodes: int, trials: int, seconds: float) -> dict[str, Any]:
-    took, ideal = _drive(trials, seconds), trials * seconds / nodes
+def _measured(nodes: int, trials: int, seconds: float, board: Any) -> dict[str, Any]:
+    took, ideal = _drive(trials, seconds, board), trials * seconds / nodes
     row = {"nodes": nodes, "trials": trials, "sleep": seconds, "took": took, "share": ideal / took}
     print(f"  {nodes} nodes, {trials} trials of {seconds} s: {took:.1f} s, {row['share']:.1%}")
     return row
 
 
-def _drive(trials: int, seconds: float) -> float:
+def _drive(trials: int, seconds: float, board: Any) -> float:
     """Seconds that so many sleeping trials take, from the first submission to the last answer."""
     import ray
 
-    from effnet.grid.tasks import drive, start_board
+    from effnet.grid.tasks import drive
 
-    task, board = ray.remote(num_cpus=1, max_retries=-1)(_sleep), start_board()
+    task = ray.remote(num_cpus=1, max_retries=-1)(_sleep)
     items = [SimpleNamespace(number=number) for number in range(trials)]
     display = Display({item.number: Row(f"sleep {item.number}", 1) for item in items})
     display.say = lambda text: None
-    ray.get(board.news.remote())  # it is there
     began = time.perf_counter()
     ended = drive(deque(items), lambda i: task.remote(i.number, seconds, board), board, display)
     states = [outcome.state for _, outcome in ended]
@@ -82,11 +85,9 @@ def _drive(trials: int, seconds: float) -> float:
 
 def _sleep(number: int, seconds: float, board: Any) -> Any:
     """A trial for Ray: it begins, tells an epoch, and ends."""
-    import ray
-
-    ray.get(board.begin.remote(number, "a node"))
+    board.begin.remote(number, "a node").future().result()  # as `effnet.grid.node.answer`
     time.sleep(seconds)
-    ray.get(board.tell.remote(number, done=1, speed=1.0))
+    board.tell.remote(number, done=1, speed=1.0).future().result()
     # Not an `Outcome`: what it imports would keep this machine's two cores busy for 16 nodes.
     return SimpleNamespace(trial_id=None, state="finished", message="", system=False)
 

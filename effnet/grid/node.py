@@ -76,12 +76,12 @@ def train(order: Order, weights: Weights | None, board: Any) -> Outcome:
 
     node = ray.get_runtime_context().get_node_id()
     number = order.number
-    if ray.get(board.begin.remote(number, f"{platform.node()}-{node[:4]}")):
+    if answer(board.begin.remote(number, f"{platform.node()}-{node[:4]}")):
         return Outcome(order.trial_id, "missing")
 
     def tell(**values: Any) -> bool:
         try:
-            return ray.get(board.tell.remote(number, **values))
+            return answer(board.tell.remote(number, **values))
         except ray.exceptions.RayError:  # the driver is gone
             return True
 
@@ -92,6 +92,13 @@ def train(order: Order, weights: Weights | None, board: Any) -> Outcome:
             traceback.print_exc()  # for Ray's own log of the node
         system = isinstance(error, OSError | MemoryError | CannotWrite | StorageFailed)
         return Outcome(order.trial_id, "failed", _words(error), system)
+
+
+def answer(reference: Any) -> Any:
+    """What an actor answers. Not `ray.get`: a task that waits in it lends its CPUs to the next one,
+    and two would train in one's share.
+    """
+    return reference.future().result()
 
 
 def _train(

@@ -76,9 +76,7 @@ def share(trial: Trial) -> dict[str, float]:
     if any(node.get("GPU") for node in nodes):
         wanted["GPU"] = trial.devices if trial.devices > 1 else 1 / (together or 1)
     if trial.num_nodes > 1:
-        raise EffnetError(
-            f"num_nodes is {trial.num_nodes}: on Ray a trial has one node."
-        )
+        raise EffnetError(f"num_nodes is {trial.num_nodes}: on Ray a trial has one node.")
     if not any(all(node.get(kind, 0) >= n for kind, n in wanted.items()) for node in nodes):
         most = {kind: max(node.get(kind, 0) for node in nodes) for kind in wanted}
         raise EffnetError(
