@@ -1,6 +1,7 @@
 """`python -m effnet.grid demo` trains every trial of a profile that is not finished."""
 
 import argparse
+import os
 
 from effnet.errors import EffnetError, command_line
 from effnet.grid import outcome
@@ -12,7 +13,7 @@ from effnet.grid.workers import stop_with_parent
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m effnet.grid", description=__doc__)
     parser.add_argument("profile", nargs="?", default="demo", help="name, or path of a .yaml")
-    parser.add_argument("--engine", choices=["local", "ray"], default="local")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local", help="docs/scale.md")
     parser.add_argument("--jobs", type=int, help="trials at once (default: by the machine)")
     parser.add_argument("--retry", choices=["failed"], help="try failed trials again, too")
     parser.add_argument(
@@ -31,10 +32,14 @@ def main() -> None:
         grid = Grid(profile, arguments.worker, arguments.began, bool(arguments.retry))
         return grid.train(wait=False)
     if arguments.engine == "ray":
+        if arguments.jobs:
+            raise EffnetError("--jobs is for ENGINE=local: on Ray CPUS_PER_TRIAL says it.")
         from effnet.grid import cluster  # what it takes is an extra
 
         entries = cluster.train_grid(profile, bool(arguments.retry))
     else:
+        if os.environ.get("STORAGE"):
+            print("STORAGE is set: ENGINE=local does without it", flush=True)
         entries = train_grid(profile, arguments.jobs, bool(arguments.retry))
     if not arguments.go_on:
         outcome.report(profile, entries)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from effnet.errors import EffnetError
 from effnet.grid import board, node, tasks
+from effnet.grid.__main__ import main
 from effnet.grid.board import Board, Display, Row
 from effnet.grid.profiles import Job
 from effnet.trial import Trial
@@ -100,6 +101,12 @@ def test_without_ray_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(EffnetError, match="ENGINE=ray needs .*`make env EXTRAS=cluster`"):
         tasks.require_ray()
+
+
+def test_what_one_engine_alone_takes(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["grid", "smoke", "--engine", "ray", "--jobs", "2"])
+    with pytest.raises(EffnetError, match="--jobs is for ENGINE=local"):
+        main()
 
 
 def test_a_node_with_other_code_or_images_is_refused(tmp_path):
