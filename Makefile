@@ -125,7 +125,7 @@ weights: $(READY) ## fetch the pretrained weights that the profile needs
 	@$(PY) -m effnet.grid.profiles "$$PROFILE"
 
 test: $(READY) ## the test suite
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 campaign: $(READY) ## what the suite takes a sample of: kills and damage everywhere (20 minutes)
 	@CAMPAIGN=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 tests/training/test_crash_points.py \

@@ -17,7 +17,7 @@ from effnet.grid.board import Display, Row
 from effnet.grid.lease import only_driver
 from effnet.grid.node import Order
 from effnet.grid.profiles import Profile
-from effnet.grid.storage import Storage
+from effnet.grid.storage import Storage, StorageFailed
 from effnet.grid.tasks import connected, drive, require_ray, share, start_board
 from effnet.grid.train import Entry, Grid
 from effnet.paths import DATA
@@ -71,9 +71,13 @@ def _train(grid: Grid, todo: list[Entry], storage: Storage | None) -> None:
     import ray
 
     rows, shares = {}, {}
+    known: dict[Any, dict[str, float]] = {}
     for entry in todo:
         job = entry.job
-        shares[entry.number] = share(job.trial)
+        size = job.trial.threads, job.trial.devices, job.trial.num_nodes
+        if size not in known:
+            known[size] = share(job.trial)
+        shares[entry.number] = known[size]
         images = len(grid.module(job).split_rows("train"))
         rows[entry.number] = Row(job.name, job.trial.epochs, images)
     train = ray.remote(max_retries=-1)(node.train)
@@ -122,7 +126,10 @@ def _train(grid: Grid, todo: list[Entry], storage: Storage | None) -> None:
             entry.folder = grid.runs / outcome.trial_id
             _keep(*ray.get(weights(entry)))
         if storage and entry.folder and outcome.state in ("finished", "failed"):
-            storage.load(entry.folder, ends=True)
+            try:
+                storage.load(entry.folder, ends=True)
+            except StorageFailed as error:  # it stays there, for the next command
+                entry.message = str(error)
 
 
 def _keep(name: str, content: bytes) -> None:

@@ -113,7 +113,7 @@ def _train(
     if order.data_url:
         fetched(order.data_url)
     data = shared_module(_modules, trial)
-    checkpoint = _file(weights, scratch / "weights") if weights else None
+    checkpoint = _file(weights, scratch.parent / "weights") if weights else None
     trial_id = identify(trial, data, checkpoint)
     if order.trial_id not in (None, trial_id):
         raise EffnetError(

@@ -67,22 +67,28 @@ def connected() -> Iterator[None]:
 
 
 def share(trial: Trial) -> dict[str, float]:
-    """What a trial takes of a node, in Ray's words. Raises EffnetError where no node has it."""
+    """What a trial takes of a node, in Ray's words: a GPU where there are any, or are to be.
+
+    Raises EffnetError where this machine, alone, has not so much; to a cluster nodes may come.
+    """
     import ray
 
     cpus, together = _number("CPUS_PER_TRIAL"), _number("TRIALS_PER_GPU")
     wanted: dict[str, float] = {"CPU": cpus or trial.threads * trial.devices}
     nodes = [found["Resources"] for found in ray.nodes() if found["Alive"]]
-    if any(node.get("GPU") for node in nodes):
+    if together or any(node.get("GPU") for node in nodes):
         wanted["GPU"] = trial.devices if trial.devices > 1 else 1 / (together or 1)
     if trial.num_nodes > 1:
         raise EffnetError(f"num_nodes is {trial.num_nodes}: on Ray a trial has one node.")
     if not any(all(node.get(kind, 0) >= n for kind, n in wanted.items()) for node in nodes):
         most = {kind: max(node.get(kind, 0) for node in nodes) for kind in wanted}
-        raise EffnetError(
-            f"a trial is to have {_words(wanted)}, and no node has more than {_words(most)}: set "
-            "CPUS_PER_TRIAL, the trial's threads or its devices lower, or add nodes."
-        )
+        short = f"a trial is to have {_words(wanted)}, and no node has more than {_words(most)}"
+        if not os.environ.get("RAY_ADDRESS"):
+            raise EffnetError(
+                f"{short}: set CPUS_PER_TRIAL, TRIALS_PER_GPU, the trial's threads or its devices "
+                "otherwise."
+            )
+        print(f"{short}: waiting for one that joins", flush=True)
     return {f"num_{kind.lower()}s": n for kind, n in wanted.items()}
 
 

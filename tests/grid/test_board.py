@@ -81,7 +81,8 @@ def test_the_table_in_a_terminal(display, monkeypatch):
     assert "and 1 more" in shown()
 
 
-def test_a_share_that_no_node_has(monkeypatch):
+def test_a_share_that_no_node_has(monkeypatch, capsys):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     nodes = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False}]
     monkeypatch.setattr(ray, "nodes", lambda: nodes)
     trial = Trial(threads=2)
@@ -92,6 +93,10 @@ def test_a_share_that_no_node_has(monkeypatch):
     monkeypatch.setenv("CPUS_PER_TRIAL", "5")
     with pytest.raises(EffnetError, match="5 CPUs and 0.25 GPUs, and no node has more than 4 CPUs"):
         tasks.share(trial)
+    monkeypatch.setenv("RAY_ADDRESS", "somewhere:6379")
+    nodes[0]["Resources"] = {"CPU": 5.0}
+    assert tasks.share(trial) == {"num_cpus": 5, "num_gpus": 0.25}, "never on a CPU instead"
+    assert "no node has more than 5 CPUs and 0 GPUs: waiting" in capsys.readouterr().out
     monkeypatch.setenv("CPUS_PER_TRIAL", "some")
     with pytest.raises(EffnetError, match="CPUS_PER_TRIAL is 'some': it must be a whole number"):
         tasks.share(trial)

@@ -170,6 +170,8 @@ SPECIAL = {
     "freeze_pretrained_weights": [False],
     "image_size": [None, 32],
     "n_classes": [None, 3],
+    "devices": [1, 4],  # a batch divides by it
+    "num_nodes": [1, 2],
 }
 
 
