@@ -94,18 +94,21 @@ def _sleep(number: int, seconds: float, board: Any) -> Any:
 
 def demo(repeats: int) -> dict[str, Any]:
     """The demo's grid under the local engine and under Ray, by turns, each in a fresh copy."""
-    from wholes import copy
+    from wholes import copy, environment
 
     seconds: dict[str, list[float]] = {"local": [], "ray": []}
     for repeat in range(repeats):
         order = ("local", "ray") if repeat % 2 == 0 else ("ray", "local")
         for engine in order:
             with copy() as folder:
-                environment = os.environ | {"PYTHONPATH": str(folder)}
                 command = [sys.executable, "-m", "effnet.grid", "demo", "--engine", engine]
                 began = time.perf_counter()
                 subprocess.run(
-                    command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL
+                    command,
+                    cwd=folder,
+                    env=environment(folder),
+                    check=True,
+                    stdout=subprocess.DEVNULL,
                 )
                 seconds[engine].append(time.perf_counter() - began)
             print(f"  the demo's grid, {engine}: {seconds[engine][-1]:.0f} s")

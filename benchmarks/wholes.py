@@ -80,7 +80,7 @@ def notebook_overhead(repeats: int) -> dict[str, Any]:
     rows: dict[str, list[float]] = {"notebook": [], "run": []}
     with copy() as folder:
         reproduced = [*_make(), "reproduce", "PROFILE=smoke"]
-        subprocess.run(reproduced, cwd=folder, env=_environment(folder), check=True)
+        subprocess.run(reproduced, cwd=folder, env=environment(folder), check=True)
         for repeat in range(repeats):
             notebook = ["-m", "effnet.report.runner", "03", "--profile", "smoke", "-p", "seed"]
             for name, command in (
@@ -89,7 +89,7 @@ def notebook_overhead(repeats: int) -> dict[str, Any]:
             ):
                 began = time.perf_counter()
                 whole = [sys.executable, *command]
-                subprocess.run(whole, cwd=folder, env=_environment(folder), check=True)
+                subprocess.run(whole, cwd=folder, env=environment(folder), check=True)
                 rows[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(values) for name, values in rows.items()}
     return medians | {"overhead": medians["notebook"] - medians["run"], "values": rows}
@@ -104,7 +104,7 @@ def reproduce() -> dict[str, Any]:
         command = [*_make(), "reproduce"]
         began = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, text=True
+            command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True
         )
         marks: dict[str, float] = {}
         notebooks: dict[str, float] = {}
@@ -176,6 +176,6 @@ def _make() -> list[str]:
     return ["make", f"PY={sys.executable}", "READY=Makefile"]
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """The copy's package instead of the installed one, for kernels too."""
     return os.environ | {"PYTHONPATH": str(folder)}

@@ -20,6 +20,11 @@ class EffnetError(ValueError):
     """
 
 
+def in_words(error: BaseException) -> str:
+    """An error in one text: as it is where it is meant for a person, else with its kind."""
+    return str(error) if isinstance(error, EffnetError) else f"{type(error).__name__}: {error}"
+
+
 def command_line(main: Callable[[], int | None]) -> None:
     """Run a command's `main`; errors meant for a person are printed without a traceback.
 

@@ -13,12 +13,11 @@ from effnet.errors import EffnetError
 from effnet.files import CannotWrite, Damaged, atomic_write, read_sealed
 from effnet.paths import REPORTS, relative
 from effnet.training.status import damage, read_status, require_whole
-from effnet.trial import FIELDS, resolve
+from effnet.trial import resolve
 
 RunLike: TypeAlias = pd.Series | Path | str
 PARTS = ("runs", "figures", "grid.json", "profile.json", "index.html")  # any makes a report
 PACKED, PACKING = "predictions_*.csv", ".xz"  # as `effnet.report.evidence` leaves them
-DEFAULTS = {name: field.default for name, field in FIELDS.items()}
 RECORDED = {
     "trial_id",
     "name",
@@ -168,7 +167,7 @@ def _row(folder: Path) -> dict[str, Any]:
         "message": "stopped before it trained",  # unless its status says more
         "seconds": float("nan"),
         "path": str(folder),
-        **DEFAULTS | record["trial"],  # earlier versions had fewer fields
+        **record["trial"],
         "device": record["environment"].get("device"),
         "data_hash": record["data_hash"],
         "code_hash": record["code_hash"],

@@ -10,7 +10,7 @@ from torch import nn
 
 from effnet.augment import NORMALIZATIONS, Augment
 from effnet.data import CarsDataModule
-from effnet.errors import EffnetError
+from effnet.errors import EffnetError, in_words
 from effnet.files import CannotWrite, digest, locked, make_folder
 from effnet.model import build_model
 from effnet.paths import relative
@@ -223,9 +223,8 @@ def _train(
         status.write("failed", len(logger.rows), str(error))
         raise NonFiniteLoss(f"trial {name}: {error} It is marked as failed.") from None
     except Exception as error:
-        ours = isinstance(error, EffnetError)
-        message = str(error) if ours else f"{type(error).__name__}: {error}"
-        status.write("failed", len(logger.rows), message, system=isinstance(error, MACHINE))
+        machine = isinstance(error, MACHINE)
+        status.write("failed", len(logger.rows), in_words(error), system=machine)
         raise
     finally:
         other.end(finished=False)  # nothing, where it was ended

@@ -1,6 +1,8 @@
 """Images from a URL: an archive that every machine fetches once, verified (DATA_URL)."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -45,16 +47,28 @@ def fetched(url: str) -> Path:
 
 
 def _copy(address: str, target: Path) -> None:
+    place = f"DATA_URL is {shown(address)}"
     try:
-        import fsspec
+        with reaching(place, "http and https need nothing more."):
+            import fsspec
 
-        files, path = fsspec.core.url_to_fs(address)
-        files.get_file(path, os.fspath(target))
+            files, path = fsspec.core.url_to_fs(address)
+            files.get_file(path, os.fspath(target))
     except FileNotFoundError:
-        raise EffnetError(f"DATA_URL is {shown(address)}: nothing is there.") from None
+        raise EffnetError(f"{place}: nothing is there.") from None
+
+
+@contextmanager
+def reaching(place: str, advice: str, kind: type[EffnetError] = EffnetError) -> Iterator[None]:
+    """Ask a place through fsspec; its errors become those of `kind`, without credentials.
+
+    `advice` follows where a package is missing. FileNotFoundError stays what it is.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
     except ImportError as error:
-        raise EffnetError(
-            f"DATA_URL is {shown(address)}: {error} http and https need nothing more."
-        ) from None
+        raise kind(f"{place}: {error} {advice}") from None
     except Exception as error:  # every kind of place has errors of its own
-        raise EffnetError(f"DATA_URL is {shown(address)}: {scrub(error)}") from None
+        raise kind(f"{place}: {scrub(error)}") from None

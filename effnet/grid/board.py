@@ -60,7 +60,6 @@ class Display:
 
     Args:
         rows: by the trials' numbers.
-        waiting: how many of these are to be trained.
     """
 
     def __init__(self, rows: dict[int, Row]) -> None:

@@ -22,7 +22,7 @@ from effnet.grid.tasks import connected, drive, require_ray, share, start_board
 from effnet.grid.train import Entry, Grid
 from effnet.paths import DATA
 from effnet.training import identity
-from effnet.training.status import finished, now
+from effnet.training.status import now
 
 TRIES = 3  # of a trial whose node fails without being killed: a full disk, a storage out of reach
 
@@ -50,20 +50,15 @@ def train_grid(profile: Profile, retry: bool = False) -> list[dict[str, Any]]:
                 if entry.folder and entry.folder.name in ended:
                     storage.load(entry.folder, ends=True)
         todo = grid.todo()
-        done = sum(finished(entry.folder) for entry in grid.entries if entry.folder)
-        print(
-            f"profile {profile.name}: {len(profile.jobs)} trials, {done} done, {len(todo)} to "
-            f"train, at most {sum(entry.job.trial.epochs for entry in todo)} epochs",
-            flush=True,
-        )
-        grid.write(0)
+        print(grid.overview(todo), flush=True)
+        entries = grid.write(0)
         if todo:
             try:
                 with connected():
                     _train(grid, todo, storage)
             finally:
-                grid.write(time.perf_counter() - start)
-        return grid.write(0)
+                entries = grid.write(time.perf_counter() - start)
+        return entries
 
 
 def _train(grid: Grid, todo: list[Entry], storage: Storage | None) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +11,7 @@ from typing import Any
 from effnet.errors import EffnetError
 from effnet.files import Damaged, locked, make_folder
 from effnet.grid.storage import Storage, StorageFailed
-from effnet.training.status import now
+from effnet.training.status import every, now, process_lives
 
 NAME = "driver.json"
 BEAT = 10.0  # seconds between a driver's signs of life
@@ -49,21 +48,16 @@ def _held(storage: Storage) -> Iterator[None]:
     time.sleep(SETTLED)
     if not _mine(storage, me):
         raise EffnetError(f"STORAGE is {storage.name}: another driver began at the same moment.")
-    over = threading.Event()
 
     def beat() -> None:
-        while not over.wait(BEAT):
-            me["beat"] += 1
-            with suppress(StorageFailed):
-                storage.write(NAME, me)
+        me["beat"] += 1
+        with suppress(StorageFailed):
+            storage.write(NAME, me)
 
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
     try:
-        yield
+        with every(BEAT, beat):
+            yield
     finally:
-        over.set()
-        thread.join()
         storage.remove(NAME)
 
 
@@ -83,13 +77,7 @@ def _living(storage: Storage) -> dict[str, Any] | None:
     if found is None:
         return None
     if found["host"] == platform.node():
-        try:
-            os.kill(found["pid"], 0)
-        except ProcessLookupError:
-            return None
-        except PermissionError:
-            pass  # another user's
-        return found
+        return found if process_lives(found["pid"]) else None
     print(f"waiting {3 * BEAT:.0f} s: does the driver on {found['host']} live?", flush=True)
     end = time.monotonic() + 3 * BEAT
     while time.monotonic() < end:

@@ -16,14 +16,13 @@ import pytorch_lightning as pl
 from effnet.data import CarsDataModule
 from effnet.datasets.remote import fetched
 from effnet.demo.inputs import checkpoint_path
-from effnet.errors import EffnetError
-from effnet.files import CannotWrite, Damaged, atomic_write
+from effnet.errors import EffnetError, in_words
+from effnet.files import atomic_write
 from effnet.grid.profiles import Job
-from effnet.grid.storage import Storage, StorageFailed
+from effnet.grid.storage import ENDS, Storage, StorageFailed, epochs_done
 from effnet.grid.train import shared_module
-from effnet.train import TrialInterrupted, identify, run
+from effnet.train import MACHINE, TrialInterrupted, identify, run
 from effnet.training import identity
-from effnet.training.status import finished, read_status
 from effnet.training.tracking import EpochLogger
 from effnet.trial import Trial
 
@@ -90,8 +89,8 @@ def train(order: Order, weights: Weights | None, board: Any) -> Outcome:
     except Exception as error:
         if not isinstance(error, EffnetError):
             traceback.print_exc()  # for Ray's own log of the node
-        system = isinstance(error, OSError | MemoryError | CannotWrite | StorageFailed)
-        return Outcome(order.trial_id, "failed", _words(error), system)
+        system = isinstance(error, MACHINE | StorageFailed)
+        return Outcome(order.trial_id, "failed", in_words(error), system)
 
 
 def answer(reference: Any) -> Any:
@@ -125,7 +124,7 @@ def _train(
     if storage:
         storage.load(folder)
         storage.remove(f"{trial_id}/failed.json")
-    tell(done=_epochs_done(folder), images=len(data.split_rows("train")))
+    tell(done=epochs_done(folder), images=len(data.split_rows("train")))
     try:
         run(
             trial, folder.parent, job.name, job.group, data=data, checkpoint=checkpoint,
@@ -135,14 +134,9 @@ def _train(
     except TrialInterrupted:
         outcome = Outcome(trial_id, "interrupted")
     except Exception as error:
-        try:
-            system = read_status(folder).get("system", False)
-        except Damaged:
-            system = True
-        outcome = Outcome(trial_id, "failed", _words(error), system)
-    if storage and (
-        outcome.state == "finished" or outcome.state == "failed" and not outcome.system
-    ):
+        outcome = Outcome(trial_id, "failed", in_words(error), isinstance(error, MACHINE))
+    # One that could not even begin has left nothing.
+    if storage and outcome.state in ENDS and not outcome.system and folder.exists():
         storage.save(folder, outcome.state)
         shutil.rmtree(folder, ignore_errors=True)
     return outcome
@@ -201,16 +195,3 @@ def _file(weights: Weights, folder: Path) -> Path:
         with atomic_write(path) as new:
             new.write_bytes(content)
     return path
-
-
-def _epochs_done(folder: Path) -> int:
-    if finished(folder):
-        return read_status(folder)["epochs_done"]
-    try:
-        return read_status(folder).get("epochs_done", 0)
-    except Damaged:
-        return 0
-
-
-def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, EffnetError) else f"{type(error).__name__}: {error}"

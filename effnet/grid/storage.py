@@ -6,23 +6,32 @@ also where nothing can be renamed. A file lies under its hash: what has not chan
 again. `finished.json` and `failed.json` say how the run ended.
 """
 
-import json
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from effnet.datasets.download import scrub, shown
+from effnet.datasets.download import shown
+from effnet.datasets.remote import reaching
 from effnet.errors import EffnetError
-from effnet.files import Damaged, atomic_write, digest, parse_sealed, sealed_json, write_text
-from effnet.training.status import OUTPUTS
+from effnet.files import (
+    Damaged,
+    atomic_write,
+    digest,
+    parse_sealed,
+    read_sealed,
+    sealed_json,
+    write_sealed,
+)  # fmt: skip
+from effnet.training.status import OUTPUTS, read_status, sealed
 
 FILES = (*OUTPUTS, "last.ckpt")
 # Places where a file needs its folder; elsewhere a name may hold any slashes.
 WITH_FOLDERS = {"file", "local", "sftp", "ssh", "smb", "ftp", "hdfs", "webdav"}
 ENDS = ("finished", "failed")
+LEFT_OUT = {"finished": ("last.ckpt",), "failed": ("best.ckpt", "last.ckpt")}
 PAUSES = (1.0, 5.0, 20.0)  # seconds before a request that failed is made again
 
 
@@ -50,24 +59,15 @@ class Storage:
         What only earlier epochs had is removed. Raises StorageFailed; the epoch before is there
         then as it was.
         """
-        known = "best.ckpt", "last.ckpt"
-        names = [n for n in FILES if not (name == "failed" and n in known)]
-        if name == "finished":
-            names.remove("last.ckpt")
-        paths = [path for pattern in names for path in sorted(folder.glob(pattern))]
-        manifest = {
-            # As it is now: the run's process goes on writing signs of life.
-            "status": json.loads((folder / "status.json").read_text(encoding="utf-8")),
-            "files": {
-                path.name: {"bytes": path.stat().st_size, "sha256": digest(path)} for path in paths
-            },
-        }
+        files = sealed(folder, [file for file in FILES if file not in LEFT_OUT.get(name, ())])
+        # The status as it is now: the run's process goes on writing signs of life.
+        manifest = {"status": read_sealed(folder / "status.json"), "files": files}
         before = self._manifests(folder.name)
         there = _hashes(before.values())
-        for path in paths:
-            if (sha := manifest["files"][path.name]["sha256"]) not in there:
-                self._put(f"{folder.name}/files/{sha}", path)
-        self._put(f"{folder.name}/{name}.json", sealed_json(manifest).encode())
+        for file, known in files.items():
+            if (sha := known["sha256"]) not in there:
+                self._put(f"{folder.name}/files/{sha}", folder / file)
+        self.write(f"{folder.name}/{name}.json", manifest)
         kept = _hashes([manifest])
         for old, known_then in before.items():
             # A failed run's epochs stay: who tries it again goes on from there.
@@ -83,12 +83,11 @@ class Storage:
         stays as it is.
         """
         manifests = self._manifests(folder.name)
-        names = [name for name in sorted(manifests, reverse=True) if (name in ENDS) == ends]
-        if not ends and "finished" in manifests:
-            names.insert(0, "finished")
-        for name in names:
-            manifest = manifests[name]
-            if name not in ENDS and _epochs(folder) >= int(name):
+        epochs = sorted(manifests.keys() - {*ENDS}, reverse=True)
+        wanted = ENDS if ends else ("finished", *epochs)
+        for name in (name for name in wanted if name in manifests):
+            manifest, resumable = manifests[name], (folder / "last.ckpt").exists()
+            if name not in ENDS and resumable and epochs_done(folder) >= int(name):
                 return None
             try:
                 for file, known in sorted(manifest["files"].items()):
@@ -96,24 +95,21 @@ class Storage:
             except Damaged as error:
                 print(f"{error} The epoch before is taken.", flush=True)
                 continue
-            write_text(folder / "status.json", json.dumps(manifest["status"], indent=2) + "\n")
+            write_sealed(folder / "status.json", manifest["status"])
             return name
         return None
 
     def ended(self) -> set[str]:
         """The ids of the runs that ended, by one listing of everything."""
-        self.files.invalidate_cache()
-        try:
-            paths = self._try(lambda: self.files.find(self.root))
-        except FileNotFoundError:
-            return set()
+        paths = self._paths(lambda: self.files.find(self.root))
         names = {f"{name}.json" for name in ENDS}
         return {path.split("/")[-2] for path in paths if path.rpartition("/")[2] in names}
 
     def _manifests(self, trial_id: str) -> dict[str, dict[str, Any]]:
         """The whole ones among a run's lists of files, by their names."""
         found = {}
-        for path in self._list(trial_id):
+        folder = f"{self.root}/{trial_id}"
+        for path in self._paths(lambda: self.files.ls(folder, detail=False)):
             name, dot, suffix = path.rpartition("/")[2].partition(".")
             if (dot, suffix) == (".", "json") and re.fullmatch(r"\d{5}|finished|failed", name):
                 with suppress(Damaged, FileNotFoundError):  # half written, or removed meanwhile
@@ -134,10 +130,11 @@ class Storage:
         with suppress(FileNotFoundError, StorageFailed), self._told():
             self.files.rm_file(f"{self.root}/{name}")
 
-    def _list(self, name: str) -> list[str]:
+    def _paths(self, listing: Callable[[], list[str]]) -> list[str]:
+        """What a listing gives as things are now; nothing where there is no such folder."""
         self.files.invalidate_cache()
         try:
-            return self._try(lambda: self.files.ls(f"{self.root}/{name}", detail=False))
+            return self._try(listing)
         except FileNotFoundError:
             return []
 
@@ -150,18 +147,16 @@ class Storage:
             else:
                 self.files.pipe_file(target, content)
 
-        def put_below() -> None:
-            try:
-                put()
-            except FileNotFoundError:
-                if not WITH_FOLDERS & {*_protocols(self.files)}:
-                    raise StorageFailed(
-                        f"STORAGE is {self.name}: there is no such bucket. Make it first."
-                    ) from None
-                self.files.makedirs(target.rpartition("/")[0], exist_ok=True)
-                put()
-
-        self._try(put_below)
+        try:
+            self._try(put)
+        except FileNotFoundError:
+            if not WITH_FOLDERS & {*_protocols(self.files)}:
+                raise StorageFailed(
+                    f"STORAGE is {self.name}: there is no such bucket. Make it first."
+                ) from None
+            folder = target.rpartition("/")[0]
+            self._try(lambda: self.files.makedirs(folder, exist_ok=True))
+            self._try(put)
 
     def _get(self, folder: Path, file: str, sha: str) -> None:
         """A file of a run. Raises Damaged where it is not there as it was sent."""
@@ -188,18 +183,9 @@ class Storage:
         with self._told():
             return call()
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except (FileNotFoundError, Damaged):
-            raise
-        except ImportError as error:
-            raise StorageFailed(
-                f"STORAGE is {self.name}: {error} Install it in the environment of every node."
-            ) from None
-        except Exception as error:  # every kind of place has errors of its own
-            raise StorageFailed(f"STORAGE is {self.name}: {scrub(error)}") from None
+    def _told(self) -> AbstractContextManager[None]:
+        advice = "Install it in the environment of every node."
+        return reaching(f"STORAGE is {self.name}", advice, StorageFailed)
 
 
 def _protocols(files: Any) -> tuple[str, ...]:
@@ -210,10 +196,9 @@ def _hashes(manifests: Any) -> set[str]:
     return {known["sha256"] for manifest in manifests for known in manifest["files"].values()}
 
 
-def _epochs(folder: Path) -> int:
-    """Whole epochs of the run that lies in a folder here."""
+def epochs_done(folder: Path) -> int:
+    """Epochs of the run that lies in a folder here; 0 where that is not known."""
     try:
-        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-        return int(status["epochs_done"]) if (folder / "last.ckpt").exists() else 0
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_status(folder).get("epochs_done", 0)
+    except Damaged:
         return 0

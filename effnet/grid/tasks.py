@@ -18,17 +18,16 @@ from effnet.trial import Trial
 AHEAD = 1_000  # tasks that Ray has at once, running or waiting
 
 
-def require_ray() -> Any:
-    """The package ray. Raises EffnetError where it is not installed."""
+def require_ray() -> None:
+    """Raise EffnetError where the package ray is not installed."""
     try:
-        import ray
+        import ray  # noqa: F401
     except ImportError:
         raise EffnetError(
             "ENGINE=ray needs the package ray: `make env EXTRAS=cluster` installs it (or `pip "
             "install -c constraints.txt -e '.[cluster]'` in the checkout), on every node of a "
             "cluster. ENGINE=local needs nothing."
         ) from None
-    return ray
 
 
 @contextmanager
@@ -129,7 +128,7 @@ def drive(
     import ray
 
     flying: dict[Any, Any] = {}
-    asked = stopping = 0
+    asked, stopping = 0, False
 
     def stop(*_: Any) -> None:
         nonlocal asked
@@ -141,7 +140,7 @@ def drive(
         with signals(stop):
             while waiting or flying:
                 if asked and not stopping:
-                    stopping = 1
+                    stopping = True
                     display.say("stopping after the epoch under way; Ctrl-C again stops at once")
                     ray.get(board.stop.remote())
                     waiting.clear()

@@ -67,12 +67,7 @@ def train_grid(profile: Profile, jobs: int | None = None, retry: bool = False) -
     jobs = jobs or default_jobs(profile)
     grid = Grid(profile, jobs, began, retry)
     todo = grid.todo()
-    done = sum(finished(entry.folder) for entry in grid.entries if entry.folder)
-    print(
-        f"profile {profile.name}: {len(profile.jobs)} trials, {done} done, {len(todo)} to train, "
-        f"at most {sum(entry.job.trial.epochs for entry in todo)} epochs, "
-        f"{min(jobs, len(todo))} at once"
-    )
+    print(f"{grid.overview(todo)}, {min(jobs, len(todo))} at once")
     if grid.speed:
         grid.estimate("earlier runs")
     else:
@@ -156,6 +151,15 @@ class Grid:
     def todo(self) -> list[Entry]:
         """The trials that are to be trained."""
         return [e for e in self.entries if not e.message and self._due(e.folder)]
+
+    def overview(self, todo: list[Entry]) -> str:
+        """How many trials there are, are done, and are to be trained, in a line."""
+        done = sum(finished(entry.folder) for entry in self.entries if entry.folder)
+        epochs = sum(entry.job.trial.epochs for entry in todo)
+        return (
+            f"profile {self.profile.name}: {len(self.entries)} trials, {done} done, {len(todo)} "
+            f"to train, at most {epochs} epochs"
+        )
 
     def _due(self, folder: Path | None) -> bool:
         if folder is None:

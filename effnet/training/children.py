@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import torch.distributed as dist
 
-from effnet.errors import EffnetError
+from effnet.errors import EffnetError, in_words
 from effnet.paths import PACKAGE
 
 LOST = 3  # exit code of a process that ended only because another one had
@@ -86,8 +86,7 @@ def told() -> dict[str, Any]:
 
 def end_badly(error: Exception) -> NoReturn:
     """In a started process that cannot go on: say why in one line, and leave."""
-    text = str(error) if isinstance(error, EffnetError) else f"{type(error).__name__}: {error}"
-    print(shorten(text, 2000), file=sys.stderr, flush=True)
+    print(shorten(in_words(error), 2000), file=sys.stderr, flush=True)
     os._exit(LOST if isinstance(error, ProcessEnded) or connection_lost(error) else 1)
 
 

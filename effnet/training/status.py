@@ -7,7 +7,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,8 +48,13 @@ def _alive(status: dict[str, Any]) -> bool:
         return False
     if status["host"] != platform.node():
         return True
+    return process_lives(status["pid"])
+
+
+def process_lives(pid: int) -> bool:
+    """Whether there is such a process on this machine."""
     try:
-        os.kill(status["pid"], 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
@@ -103,6 +108,24 @@ def finished(folder: Path) -> bool:
 def now() -> str:
     """The time as status.json has it; as text, later is greater."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@contextmanager
+def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Call again and again, from another thread, while the body runs."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(seconds):
+            call()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class Status:
@@ -172,17 +195,10 @@ class Status:
     @contextmanager
     def beating(self) -> Iterator[None]:
         """Give a sign of life now and then while the body runs."""
-        over = threading.Event()
 
         def beat() -> None:
-            while not over.wait(BEAT):
-                with suppress(CannotWrite):
-                    self._put()
+            with suppress(CannotWrite):
+                self._put()
 
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
-        try:
+        with every(BEAT, beat):
             yield
-        finally:
-            over.set()
-            thread.join()

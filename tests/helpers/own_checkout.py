@@ -21,10 +21,15 @@ def make_checkout(folder: Path, **groups: dict) -> Path:
     skipped = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "effnet", folder / "effnet", ignore=skipped)
     shutil.copytree(ROOT / "data/thesis", folder / "data/thesis")
-    trial = SMALL | {"data_dir": "data/demo_smoke"}
-    profile = {"note": "Of a test.", "trial": trial, "groups": groups}
-    (folder / "effnet/grid/profiles/own.yaml").write_text(yaml.safe_dump(profile, sort_keys=False))
+    write_profile(folder / "effnet/grid/profiles/own.yaml", groups)
     return folder
+
+
+def write_profile(file: Path, groups: dict, **values) -> None:
+    """A profile of `SMALL` trials on smoke data, with other values where given."""
+    trial = SMALL | {"data_dir": "data/demo_smoke"} | values
+    profile = {"note": "Of a test.", "trial": trial, "groups": groups}
+    file.write_text(yaml.safe_dump(profile, sort_keys=False))
 
 
 def start(checkout: Path, *arguments: str, **options) -> subprocess.Popen:

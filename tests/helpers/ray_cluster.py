@@ -8,8 +8,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-import yaml
-from own_checkout import make_checkout, start
+from own_checkout import make_checkout, start, write_profile
 from small_trials import THIN
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDOFATEST12345", "AWS_SECRET_ACCESS_KEY": "secretofatest67890"}
@@ -42,12 +41,8 @@ class Grids:
 
     def profile(self, name, epochs=2, **runs):
         """A profile of thin trials; `runs` are values by label."""
-        trial = {
-            "recipe": "thesis", "image_size": 32, "batch_size": 10, "batch_norm_momentum": 0.1,
-            "data_dir": "data/demo_smoke", "epochs": epochs, **THIN,
-        }  # fmt: skip
-        text = {"note": "Of a test.", "trial": trial, "groups": {"scratch_rgb": {"runs": runs}}}
-        (self.checkout / f"{name}.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
+        groups = {"scratch_rgb": {"runs": runs}}
+        write_profile(self.checkout / f"{name}.yaml", groups, epochs=epochs, **THIN)
 
     def start(self, name, *arguments, engine="ray", **environment):
         command = ("effnet.grid", f"{name}.yaml", "--engine", engine, *arguments)
