@@ -12,6 +12,10 @@ from effnet.errors import EffnetError
 from effnet.paths import DATA, relative
 
 FOLDER = DATA / "thesis"
+TITLE = "EfficientNet network and its performance on Stanford cars dataset"
+AUTHOR, YEAR = "Mateusz Kalinowski", 2020
+REPOSITORY = "https://github.com/matkalinowski/EfficientNet-on-Stanford-Cars-Dataset"
+IMAGES = f"{REPOSITORY}/blob/master/images/"
 
 
 def claims() -> pd.DataFrame:
@@ -31,8 +35,12 @@ def sections() -> pd.DataFrame:
 
 
 def figures() -> pd.DataFrame:
-    """The 34 figures in order: `figure` id (`fig01` to `fig34`), section, kind, notebook."""
-    return _read("figures", text=("section",))
+    """The 34 figures in order: `figure` id (`fig01` to `fig34`), section, kind, title, what it
+    `shows`, notebook, and `original`, the address of the thesis's image ("" where it has none).
+    """
+    table = _read("figures", text=("section",))
+    table["original"] = (IMAGES + table["image"]).fillna("")
+    return table
 
 
 def heatmaps() -> pd.DataFrame:
