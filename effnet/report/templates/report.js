@@ -106,7 +106,7 @@ function reveal() {
   const target = location.hash && byId(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
   for (let d = target.closest("details"); d; d = d.parentElement.closest("details")) d.open = true;
-  for (const d of all(":scope > details", target)) d.open = true;
+  if (target.matches(".wrong > li")) target.querySelector("details").open = true;
   target.scrollIntoView();
 }
 window.addEventListener("hashchange", reveal);
