@@ -51,18 +51,18 @@ def models_figure(printed: pd.DataFrame, counted: pd.DataFrame) -> Figure:
         ]
     )
     bold = _rows(table, printed["bold"] == "row") & ~_here(table)
-    rules = np.arange(len(table)) == 1
     title = "Scaled by one dimension, and by all three"
-    return drawn_table(table, title, ours=_here(table), bold=bold, rules=rules)
+    return drawn_table(table, title, ours=_here(table), bold=bold, rules=[1])
 
 
 def performance_figure(printed: pd.DataFrame, counted: pd.DataFrame) -> Figure:
     """Figure 10. `printed`: efficientnet_paper; `counted`: `scaling_tables.performance_table`."""
     own = printed["family"] == "EfficientNet"
+    cited = printed["model"] + " (" + printed["family"] + ")"
     ratio = "Ratio-to-EfficientNet"
     table = _table(
         [
-            (PRINTED, "Model", printed["model"].where(own, _cited(printed))),
+            (PRINTED, "Model", printed["model"].where(own, cited)),
             (PRINTED, "Top-1 Acc.", _with(printed["top1"], "%")),
             (PRINTED, "Top-5 Acc.", _with(printed["top5"], "%")),
             (PRINTED, "#Params", _with(printed["params_millions"], "M")),
@@ -84,7 +84,7 @@ def performance_figure(printed: pd.DataFrame, counted: pd.DataFrame) -> Figure:
         "ImageNet: B0 to B7, and networks of the same accuracy",
         ours=_here(table),
         bold=_rows(table, own) & ~_here(table),
-        rules=own.to_numpy(),
+        rules=np.flatnonzero(own)[1:].tolist(),
         note=note,
     )
 
@@ -110,8 +110,8 @@ def transfer_figure(printed: pd.DataFrame, counted: pd.DataFrame) -> Figure:
         "Transfer to eight data sets",
         ours=_rows(table, below),
         bold=np.column_stack(bold),
-        rules=(names == MEAN) & ~below,
-        shaded=names == "Stanford Cars",
+        rules=np.flatnonzero(names == MEAN)[:1].tolist(),
+        shaded=np.flatnonzero(names == "Stanford Cars").tolist(),
         note="Black: published; “Our Model” is the paper's. Blue: parameters counted on the models "
         "of this kit,\nwith each data set's number of classes; the ratio is the compared model's "
         "published number over it.",
@@ -171,7 +171,3 @@ def _with(texts: pd.Series, unit: str) -> pd.Series:
 
 def _numbers(values: pd.Series, form: str) -> list[str]:
     return ["" if pd.isna(value) else form.format(value) for value in values]
-
-
-def _cited(printed: pd.DataFrame) -> pd.Series:
-    return printed["model"] + " (" + printed["family"] + ")"
