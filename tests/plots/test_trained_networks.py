@@ -79,11 +79,11 @@ def trained(tmp_path_factory):
 
 
 def test_maps_of_trained_networks(trained, monkeypatch):
-    monkeypatch.setattr(cam, "learned", lambda answers: True)
+    monkeypatch.setattr(cam, "learned", lambda accuracy, classes: True)
     figure = scaled_networks(trained, thesis.scaling_models())
     pictures = [ax for ax in figure.axes if ax.images]
     assert len(pictures) == 3 * 3  # three images; the picture and two networks each
-    titles = [ax.get_title().split("\n") for ax in pictures[:3]]
+    titles = [[text.get_text() for text in ax.texts][::-1] for ax in pictures[:3]]
     assert [title[0] for title in titles] == ["image", "baseline", "wider"]
     assert titles[2][1:4] == ["32 px", "d=0.35 w=1.4", "–"]  # the thesis has none of both
     shown = [text.get_text() for text in figure.findobj(Text)]
@@ -91,35 +91,29 @@ def test_maps_of_trained_networks(trained, monkeypatch):
 
 
 def test_a_network_that_learned_nothing_has_no_map(trained, monkeypatch):
-    some = predictions(trained.iloc[1])
-    monkeypatch.setattr(cam, "learned", lambda answers: not answers.equals(some))
+    trained = trained.assign(max_val_acc=[0.9, 0.2])
+    monkeypatch.setattr(cam, "learned", lambda accuracy, classes: accuracy > 0.5)
     figure = scaled_networks(trained, thesis.scaling_models())
     assert len([ax for ax in figure.axes if ax.images]) == 3 * 2
     shown = [text.get_text() for text in figure.findobj(Text)]
     assert sum(text.startswith("no map") for text in shown) == 3
-    monkeypatch.setattr(cam, "learned", lambda answers: False)
-    figure = scaled_networks(trained, thesis.scaling_models())
-    assert sum(t.get_text().startswith("no map") for t in figure.findobj(Text)) == 3 * 2
+    figure = scaled_networks(trained.assign(max_val_acc=0.2), thesis.scaling_models())
+    assert sum(t.get_text().startswith("no map") for t in figure.findobj(Text)) == 2
 
 
 def test_learned_is_more_than_naming_the_commonest_class():
-    classes = np.repeat([0, 0, 1], 100)  # two thirds are right by always saying 0
-
-    def answers(right):
-        return pd.DataFrame({"class_id": classes, "correct": np.arange(300) < right})
-
-    assert not learned(answers(200)) and not learned(answers(216))
-    assert learned(answers(217))  # two standard errors of 2 / 3 among 300 are 5.4 points
+    classes = pd.Series(np.repeat([0, 0, 1], 100))  # two thirds are right by always saying 0
+    assert not learned(0.67, classes) and not learned(0.72, classes)
+    assert learned(0.73, classes)  # two standard errors of 2 / 3 among 300 are 5.4 points
 
 
 def test_the_thesiss_coefficients_stand_below_ours():
     published = thesis.scaling_models()
-    answers = pd.DataFrame({"correct": [True, False]})
     run = pd.Series({"name": "scaling x", "image_size": 80, "depth_coefficient": np.nan,
-                     "width_coefficient": np.nan})  # fmt: skip
-    assert cam._title(run, 64, published, answers) == "x\n80 px\nr=1.25\nr=2\n50%"
+                     "width_coefficient": np.nan, "max_val_acc": 0.5})  # fmt: skip
+    assert cam._title(run, 64, published) == "x\n80 px\nr=1.25\nr=2\n50%"
     run["depth_coefficient"], run["width_coefficient"] = 1.2, 1.1
-    assert cam._title(run, 64, published, answers).split("\n")[2:4] == [
+    assert cam._title(run, 64, published).split("\n")[2:4] == [
         "d=1.2 w=1.1 r=1.25",
         "d=1.4 w=1.2 r=1.3",
     ]
