@@ -181,7 +181,7 @@ def scaled_networks(runs: pd.DataFrame, published: pd.DataFrame, source: str = "
     """
     title = "Class activation maps of scaled networks"
     if runs.empty:
-        missing = "No scaled networks are trained yet in this profile (its group `scaling`)."
+        missing = "No scaled networks in this report; the profile “demo” trains five."
         return absent(title, missing, source)
     data = open_dataset(resolve(runs.iloc[0]["data_dir"]))
     true = predictions(runs.iloc[0]).set_index("path")["class_id"]
