@@ -131,6 +131,19 @@ def b0_table() -> pd.DataFrame:
     return _read("b0_table")
 
 
+def b0_drawing() -> pd.DataFrame:
+    """Figure 1: `box` (1 to 17), `operator`, and `output`, the size written behind the box."""
+    return _read("b0_drawing")
+
+
+def printed(name: str) -> pd.DataFrame:
+    """The table `name`.csv with every cell as the text that stands there.
+
+    0.70 keeps its zero, 26 gets none; an empty cell is an empty text.
+    """
+    return _read(name, tuple(_read(name).columns)).fillna("")
+
+
 def annotations() -> pd.DataFrame:
     """All 16,185 annotations of Stanford Cars, without images.
 
