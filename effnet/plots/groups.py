@@ -64,9 +64,13 @@ PUBLISHED = "thesis (published)"
 WORDS = {"p": "dropout", "wd": "decay", "dropout_rate": "dropout", "weight_decay": "decay"}
 
 
-def data_note(profile: str, demo: bool) -> str:
-    """The words with which a figure says which data it shows, for the makers' `source`."""
-    data = "demo data (cars drawn by the kit)" if demo else "Stanford Cars"
+def data_note(profile: str, demo: bool, part: bool = False) -> str:
+    """The words with which a figure says which data it shows, for the makers' `source`.
+
+    `part` says that its photographs are not all of Stanford Cars.
+    """
+    data = "part of Stanford Cars" if part else "Stanford Cars"
+    data = "demo data (cars drawn by the kit)" if demo else data
     return f"{data}, profile {plain(profile)}"
 
 
@@ -133,6 +137,7 @@ def run_label(run: pd.Series | dict[str, Any], group: bool = True) -> str:
     name, own = str(run["name"]), str(run["group"])
     again = re.fullmatch(r"(.*[^,]) seed (\d+)", name)
     name, seed = (again[1], [f"seed {again[2]}"]) if again else (name, [])
+    name = own if own.endswith(f"_{name}") else name  # "frozen"
     settings = re.fullmatch(rf"{re.escape(own)}((?: \w+=.*)?)", name)
     if not settings:
         if own == "whole_photographs":

@@ -24,7 +24,7 @@ from effnet.plots.style import plain
 from effnet.runs import load_runs, runs_below
 
 PUBLISHED = listing.published_settings(thesis.published_runs(), thesis.grid())
-CELLS = thesis.heatmaps_exact()
+CELLS, PRINTED = thesis.heatmaps_exact(), thesis.heatmaps()
 
 
 CLASSES = ["AM General Hummer SUV 2000", "Chevrolet Silverado 1500 Extended Cab 2012"]
@@ -45,17 +45,17 @@ NAMES = [
 
 def every_figure(runs, data_dir, classes=CLASSES):
     """All makers of this file's modules on one table of runs."""
-    best, frozen = (groups.best_of(runs, g) for g in ("scratch_gray", "pretrained_frozen"))
-    unnamed = [groups.published_run(PUBLISHED, f"unnamed, figure {n}") for n in (15, 25)]
+    frozen = groups.best_of(runs, "pretrained_frozen")
+    unnamed = groups.published_run(PUBLISHED, "unnamed, figure 25")
     yield curves.schedule(runs, SOURCE, PUBLISHED)
     for group in groups.GRID:
-        yield curves.best_of_group(runs, group, SOURCE, PUBLISHED)
-    yield curves.four_charts(best, "charts", SOURCE, unnamed[0], "scratch_gray")
-    yield curves.four_charts(frozen, "frozen", SOURCE, unnamed[1], "pretrained_frozen")
+        yield curves.best_of_group(runs, group, SOURCE, PUBLISHED, comparable=True)
+    yield curves.charts(runs, SOURCE, PUBLISHED, comparable=True)
+    yield curves.four_charts(frozen, "frozen", SOURCE, unnamed, "pretrained_frozen", True)
     yield comparison.side_by_side(runs, ("scratch_rgb", "scratch_gray"), SOURCE)
     yield comparison.side_by_side(runs, ("scratch_rgb", "pretrained"), SOURCE)
     for figure in heatmaps.FIGURES:
-        yield heatmaps.regularisation_figure(runs, figure, SOURCE, CELLS)
+        yield heatmaps.regularisation_figure(runs, figure, SOURCE, CELLS, PRINTED)
     yield dashboard.run_table_figure(dashboard.run_table(runs), SOURCE)
     one = groups.best_of(runs, "all")
     yield dashboard.artifacts_figure(dashboard.artifacts(one), one, SOURCE)
