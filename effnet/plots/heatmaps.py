@@ -116,7 +116,7 @@ def regularisation_figure(
     }
     name = "all groups" if group == "all" else group_label(group)
     words = parameter.removesuffix("_rate").replace("_", " ")
-    note = f"{source}; {SMALL_PRINT}; {spread_note(of_group(runs, group))}\n"
+    note = f"{source}; {SMALL_PRINT}\n{spread_note(of_group(runs, group))}\n"
     note += "thesis: exact, from the accuracies of its single runs; small, the two digits it prints"
     return _pair(ours, theirs, rows, f"Accuracy by {words}: {name}", words, note, digits)
 

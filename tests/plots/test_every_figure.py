@@ -9,6 +9,7 @@ from fake_runs import fake_run, rewrite
 from figure_checks import SOURCE, assert_legible, rows_of, texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from effnet import thesis
 from effnet.files import read_sealed
@@ -81,6 +82,20 @@ def test_every_figure_is_legible_and_names_its_data(report, request, tmp_path):
     for figure in every_figure(request.getfixturevalue(report), tmp_path):
         assert SOURCE in texts(figure)
         assert_legible(figure)
+        assert_title_and_legends_apart(figure)
+        sizes = [t.get_fontsize() for t in figure.findobj(Text) if t.get_text().strip()]
+        assert min(sizes) >= 7.5  # on the page, 850 pixels wide
+
+
+def assert_title_and_legends_apart(figure):
+    """A legend above the panels does not lie on the figure's title."""
+    figure.draw_without_rendering()
+    title = next((t for t in figure.texts if t.get_text() == figure.get_suptitle()), None)
+    for legend in figure.legends if title else ():
+        first = title.get_window_extent()
+        lines = title.get_text().split("\n")
+        bottom = first.y1 - first.height / len(lines)  # what follows the first is empty
+        assert legend.get_window_extent().y1 <= bottom + 1, lines[0]
 
 
 def test_every_figure_without_any_run_says_so(tmp_path):
