@@ -88,14 +88,16 @@ def test_every_figure_is_legible_and_names_its_data(report, request, tmp_path):
 
 
 def assert_title_and_legends_apart(figure):
-    """A legend above the panels does not lie on the figure's title."""
+    """Legends above the panels lie neither on the figure's title nor on the panels."""
     figure.draw_without_rendering()
     title = next((t for t in figure.texts if t.get_text() == figure.get_suptitle()), None)
     for legend in figure.legends if title else ():
         first = title.get_window_extent()
         lines = title.get_text().split("\n")
         bottom = first.y1 - first.height / len(lines)  # what follows the first is empty
-        assert legend.get_window_extent().y1 <= bottom + 1, lines[0]
+        box = legend.get_window_extent()
+        assert box.y1 <= bottom + 1, lines[0]
+        assert box.y0 >= max(ax.get_tightbbox().y1 for ax in figure.axes) - 6, lines[0]
 
 
 def test_every_figure_without_any_run_says_so(tmp_path):
