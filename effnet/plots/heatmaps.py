@@ -172,7 +172,7 @@ def _pair(
     for of, colours in shared:
         look: dict[str, Any] = {"location": "bottom", "shrink": 0.8, "aspect": 30, "pad": 0.03}
         bar = figure.colorbar(ScalarMappable(colours, few), ax=of, label="accuracy", **look)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     figure.suptitle(title)
     footnote(figure, note)
     return figure

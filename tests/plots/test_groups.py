@@ -22,6 +22,8 @@ from effnet.plots.groups import labels, run_label
         ("whole scratch_rgb seed 1", "whole_photographs",
          "whole photographs, RGB from scratch, seed 1",
          "whole photographs, RGB from scratch, seed 1"),
+        ("dropout_rate=0.3,epochs=2", "pretrained", "pretrained, dropout 0.3, epochs 2",
+         "dropout 0.3, epochs 2"),
         ("SAN-396", "pretrained", "SAN-396", "SAN-396"),
         ("SAN-396 seed 1000", "pretrained", "SAN-396, seed 1000", "SAN-396, seed 1000"),
         ("frozen", "pretrained_frozen", "pretrained, frozen, dropout 0.3, decay 0.05",
