@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -47,7 +48,7 @@ def confusion_figure(answers: pd.DataFrame, names: list[str], source: str) -> Fi
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     size = 3.0 + 0.28 * len(names)
     figure, ax = new_figure(height=min(9.0, size))
-    mesh = draw_cells(ax, shares, cmap="Blues", vmin=0, vmax=1)
+    mesh = draw_cells(ax, shares, cmap=colormaps["Blues"].resampled(40), vmin=0, vmax=1)
     ax.set_aspect("equal")
     labels = [plain(name, 28) for name in names]
     ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=8)
