@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from effnet.plots.groups import PUBLISHED, labels, present
+from effnet.plots.groups import PUBLISHED, labels, present, run_label
 from effnet.runs import predictions
 
 
@@ -17,19 +17,18 @@ def answers(runs: pd.DataFrame, split: str = "val") -> pd.DataFrame:
     """Every run's answer for every image: index `path`, first column `class_id` (the true class),
     then a column of predicted class ids per run.
 
-    Rows in the annotation's order, columns by falling best validation accuracy (the thesis's
-    definition), as in figure 34. Runs that were judged on other images than most (an experiment
-    on fewer classes, say) do not fit into one matrix and get no column; see `left_out`.
+    Rows in the annotation's order, columns by falling share of right answers. Runs that were judged
+    on other images than most (an experiment on fewer classes, say) do not fit into one matrix and
+    get no column; see `left_out`.
     """
     if runs.empty:
         return pd.DataFrame({"class_id": pd.Series(dtype="int64")}).rename_axis("path")
-    order = runs.assign(label=labels(runs)).sort_values(
-        ["max_val_acc_batch_mean", "label"], ascending=[False, True], kind="stable"
-    )
-    tables = {run["label"]: predictions(run, split) for _, run in order.iterrows()}
+    named = dict(zip(labels(runs), (run for _, run in runs.iterrows()), strict=True))
+    tables = {name: predictions(named[name], split) for name in sorted(named)}
     seen = {name: hash(tuple(table["path"])) for name, table in tables.items()}
     common = Counter(seen.values()).most_common(1)[0][0]
     kept = [name for name in tables if seen[name] == common]
+    kept.sort(key=lambda name: -tables[name]["correct"].mean())
     columns = {"class_id": tables[kept[0]]["class_id"].to_numpy()}
     columns |= {name: tables[name]["predicted_class_id"].to_numpy() for name in kept}
     return pd.DataFrame(columns, index=pd.Index(tables[kept[0]]["path"], name="path"))
@@ -44,6 +43,17 @@ def correct(table: pd.DataFrame) -> pd.DataFrame:
     """The prediction matrix of `answers`: True where a run's answer is the true class."""
     given = table.drop(columns="class_id")
     return given.eq(table["class_id"], axis=0)
+
+
+def column_groups(matrix: pd.DataFrame, runs: pd.DataFrame) -> pd.Series:
+    """The group of every column of a matrix, in the columns' order."""
+    return runs.set_index(labels(runs).to_numpy())["group"].reindex(matrix.columns)
+
+
+def short_names(matrix: pd.DataFrame, runs: pd.DataFrame) -> pd.Series:
+    """What each column's run is called where colours tell its group, in the columns' order."""
+    short = [run_label(run, group=False) for _, run in runs.iterrows()]
+    return pd.Series(short, labels(runs).to_numpy(), dtype=object).reindex(matrix.columns)
 
 
 def identical_columns(matrix: pd.DataFrame) -> list[list[str]]:

@@ -5,9 +5,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from effnet.plots.curves import ACCURACY, LOSS, draw_pair, legend
+from effnet.plots.curve_parts import (
+    ACCURACY,
+    BESTS,
+    LOSS,
+    TITLES,
+    draw_drops,
+    draw_pair,
+    drop_line,
+    published_drops,
+    whole_epochs,
+    write_ends,
+)
 from effnet.plots.groups import (
     PUBLISHED,
     PUBLISHED_BEST,
@@ -16,10 +26,11 @@ from effnet.plots.groups import (
     group_name,
     no_runs,
     published_run,
+    run_label,
     siblings,
 )
-from effnet.plots.listing import LAST_EPOCH, lr_drops
-from effnet.plots.style import GREY, footnote, hide_axes, new_figure, plain, styled
+from effnet.plots.listing import DROPS, LAST_EPOCH, lr_drops
+from effnet.plots.style import footnote, hide_axes, new_figure, plain, styled, titled_legend
 from effnet.runs import metrics
 
 
@@ -28,13 +39,16 @@ def side_by_side(runs: pd.DataFrame, groups: tuple[str, str], source: str) -> Fi
     """Losses and accuracies of the best runs of two groups beside each other (figures 32, 33).
 
     Both columns share their vertical axes, so that heights compare; dotted lines are drops of the
-    learning rate. A group without runs leaves its column empty and says so.
+    learning rate; beside each curve stands its best value. A group without runs leaves its column
+    empty and says so.
     """
     best = [best_of(runs, group) for group in groups]
     title = "Best runs: " + " beside ".join(map(group_label, groups))
     if all(run is None for run in best):
         return no_runs(title, groups[0], source)
-    figure, axes = new_figure(2, 2, height=6.6, sharey="row")
+    figure, axes = new_figure(2, 2, height=6.6, sharex="col", sharey="row")
+    axes[1, 0].set_ylim(0, 1.03)
+    ends = {}
     for (upper, lower), group, run in zip(axes.T, groups, best, strict=True):
         if run is None:
             hide_axes((upper, lower))
@@ -42,21 +56,20 @@ def side_by_side(runs: pd.DataFrame, groups: tuple[str, str], source: str) -> Fi
             upper.text(0.5, 0.0, text, ha="center", va="center", transform=upper.transAxes)
             continue
         history = metrics(run)
-        draw_pair(upper, history, "loss_batch_mean", LOSS)
-        draw_pair(lower, history, "acc_batch_mean", ACCURACY)
-        for ax in (upper, lower):
-            for number, epoch in enumerate(lr_drops(history)):
-                label = "learning rate drops" if number == 0 and ax is lower else None
-                ax.axvline(epoch, color=GREY, ls=":", lw=1.3, label=label)
-            ax.set_xlabel("epoch")
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            ax.tick_params(labelleft=True)
-        upper.set_title(f"{group_label(group)}: {plain(run['name'], 40)}")
-        legend(upper, "upper right")
-        legend(lower, "best")
-    axes[1, 0].set_ylim(0, 1.03)
-    figure.suptitle(title)
-    footnote(figure, source)
+        for ax, column in ((upper, LOSS), (lower, ACCURACY)):
+            ends[ax] = draw_pair(ax, history, column, named=False)
+            draw_drops(ax, history)
+            ax.set_ylabel(TITLES[column])
+            ax.tick_params(labelleft=True, labelbottom=True)
+        lower.set_xlabel("epoch")
+        whole_epochs(lower, 6)
+        name = plain(run_label(run, group=False), 44)
+        upper.set_title(f"{group_label(group)}:\n{name}")
+    for ax, of_ax in ends.items():  # now that both columns have their heights
+        write_ends(ax, of_ax)
+    handles = [*next(iter(ends)).get_legend_handles_labels()[0], drop_line()]
+    titled_legend(figure, title, handles, 3)
+    footnote(figure, f"{source}; {BESTS}")
     return figure
 
 
@@ -85,12 +98,12 @@ def comparison_table(
                 {
                     "group": group_name(group),
                     "run": f"{theirs['run']}, {PUBLISHED}",
-                    "max_val_acc (batches)": theirs["max_val_acc"],
-                    "max_train_acc (batches)": theirs["max_train_acc"],
+                    "validation accuracy (batches)": theirs["max_val_acc"],
+                    "training accuracy (batches)": theirs["max_train_acc"],
                     "batch size": theirs["batch_size"],
-                    "weight decay": theirs["weight_decay"],
+                    "decay": theirs["weight_decay"],
                     LAST_EPOCH: theirs["epochs"],
-                    "lr drops at": str(theirs["lr_drops_at_epochs"]).replace(";", ", "),
+                    DROPS: ", ".join(map(str, published_drops(theirs))) or "–",
                 }
             )
     table = pd.DataFrame(rows)
@@ -108,18 +121,18 @@ def _row(runs: pd.DataFrame, group: str, run: pd.Series, epoch: int) -> dict[str
     seeds = siblings(runs, run)["max_val_acc_batch_mean"]
     return {
         "group": group_name(group),
-        "run": run["name"],
-        "max_val_acc (batches)": history["val_acc_batch_mean"].max(),
-        "max_val_acc (images)": history["val_acc"].max(),
-        "max_train_acc (batches)": history["train_acc_batch_mean"].max(),
-        "max_train_acc (images)": history["train_acc"].max(),
+        "run": run_label(run, group=False),
+        "validation accuracy (batches)": history["val_acc_batch_mean"].max(),
+        "validation accuracy (images)": history["val_acc"].max(),
+        "training accuracy (batches)": history["train_acc_batch_mean"].max(),
+        "training accuracy (images)": history["train_acc"].max(),
         "seeds": len(seeds),
         "range over seeds": seeds.max() - seeds.min() if len(seeds) > 1 else np.nan,
         "batch size": run["batch_size"],
-        "weight decay": run["weight_decay"],
+        "decay": run["weight_decay"],
         "trained parameters": run.get("trainable_parameters"),
         LAST_EPOCH: last,
-        "lr drops at": ", ".join(map(str, lr_drops(history))) or "none",
-        "loss gap (val - train)": gap.iloc[at],
+        DROPS: ", ".join(map(str, lr_drops(history))) or "none",
+        "loss gap, validation less training": gap.iloc[at],
         "gap at epoch": int(history["epoch"].iloc[at]),
     }

@@ -58,14 +58,14 @@ def dropout_figure(grid: pd.DataFrame) -> Figure:
             at = (row.slot, row.published_max_val_acc)
             place = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
             text = f"{row.weight_decay:g}"
-            ax.annotate(text, at, **place, rotation=90, fontsize=7, color=GREY)
+            ax.annotate(text, at, **place, rotation=90, fontsize=7.5, color=GREY)
         ax.margins(y=0.3)
         ax.set_title(group_label(group), loc="left")
         for edge in np.arange(-0.05, 0.7, 0.1):
             ax.axvline(edge, color=LIGHT, lw=0.8)
         ax.grid(False, axis="x")
     axes[1].set_ylabel("best validation accuracy")
-    axes[-1].set(xlabel="dropout rate", xlim=(-0.05, 0.65), xticks=LEVELS)
+    axes[-1].set(xlabel="dropout", xlim=(-0.05, 0.65), xticks=LEVELS)
     _legend(figure, grid)
     footnote(
         figure, f"{SOURCE}.\nNumbers are weight decays; each panel has a vertical axis of its own"
@@ -115,8 +115,7 @@ def noise_figure(grid: pd.DataFrame) -> Figure:
         off = 100 * (values - values.mean())
         left.barh(row, 2 * off.std(), left=-off.std(), height=0.55, color=LIGHT)
         left.plot(off, np.full(len(off), row), "o", color=BLUE, ms=4, alpha=0.7)
-        place = {"va": "center", "fontsize": 8.5, "transform": left.get_yaxis_transform()}
-        left.text(1.01, row, f"sd {off.std():.2f}", **place)
+        names[row] += f"\nsd {off.std():.2f}"
     left.set_yticks(range(len(names)), names)
     left.set(ylim=(len(names) - 0.5, -0.5), xlabel="percentage points from the mean of like runs")
     left.grid(False, axis="y")
@@ -151,7 +150,7 @@ def sibling_figure(grid: pd.DataFrame) -> Figure:
     figure, axes = new_figure(1, 2, height=4.4, sharey=True)
     runs = grid[grid["group"] == "scratch_rgb"]
     for ax, ours, theirs, label in (
-        (axes[0], "dropout_rate", "dropout", "dropout rate"),
+        (axes[0], "dropout_rate", "dropout", "dropout"),
         (axes[1], "weight_decay", "weight_decay", "weight decay"),
     ):
         whole = runs[~runs["interrupted"]]

@@ -1,35 +1,38 @@
 """What the thesis's hosted dashboard showed, drawn from the local runs (figures 14 and 16).
 
-Its charts (figure 15) are `effnet.plots.curves.four_charts`.
+Its charts (figure 15) are `effnet.plots.curves.charts`.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from effnet.files import digest
-from effnet.plots.groups import absent, group_colour, group_label, present
+from effnet.plots.groups import absent, group_colour, group_label, present, run_label
 from effnet.plots.listing import LAST_EPOCH
 from effnet.plots.style import (
-    GREEN,
     GREY,
-    VERMILLION,
     footnote,
     hide_axes,
     new_figure,
     plain,
     styled,
+    titled_legend,
 )
 from effnet.runs import PACKING, history
 
-STATES = {
-    "finished": GREEN,
-    "running": "#0072B2",
-    "interrupted": GREY,
-    "failed": VERMILLION,
-    "damaged": VERMILLION,
+BEST = "validation accuracy, best"
+INK, ALARM = "#404040", "#B00020"  # no group's colours
+STATES: dict[str, dict[str, Any]] = {
+    "finished": {"marker": "o", "color": INK},
+    "running": {"marker": "o", "color": INK, "mfc": "white"},
+    "interrupted": {"marker": "o", "color": INK, "fillstyle": "left"},
+    "failed": {"marker": "X", "color": ALARM},
+    "damaged": {"marker": "X", "color": ALARM},
 }
 FILES = {
     "trial.json": "hyperparameters, environment, data and code hash",
@@ -47,7 +50,7 @@ def run_table(runs: pd.DataFrame) -> pd.DataFrame:
     """One row per run, newest first, with the columns of the thesis's dashboard (figure 14).
 
     Accuracies by the thesis's definition and per image; times in seconds. Runs in every state are
-    listed; what a run has not reached yet is missing.
+    listed; what a run has not reached yet is missing. `group` is the group's id.
     """
     rows = []
     for _, run in runs.sort_values(["created", "name"], ascending=False).iterrows():
@@ -55,22 +58,22 @@ def run_table(runs: pd.DataFrame) -> pd.DataFrame:
         last = {} if past is None or past.empty else past.iloc[-1]
         rows.append(
             {
-                "name": run["name"],
+                "run": run_label(run, group=False),
                 "group": run["group"],
                 "state": run["state"],
-                "created": str(run["created"])[:16].replace("T", " "),
-                "running_time_s": run["seconds"],
+                "created (UTC)": str(run["created"])[:16].replace("T", " "),
+                "time (s)": run["seconds"],
                 LAST_EPOCH: last.get("epoch"),
-                "train_acc_last": last.get("train_acc_batch_mean"),
-                "val_acc_max": None if past is None else past["val_acc_batch_mean"].max(),
-                "val_acc_max_per_image": None if past is None else past["val_acc"].max(),
-                "lap_time_s": None if past is None else past["seconds"].mean(),
-                "in_channels": run["in_channels"],
+                "training accuracy, last": last.get("train_acc_batch_mean"),
+                BEST: None if past is None else past["val_acc_batch_mean"].max(),
+                f"{BEST} (images)": None if past is None else past["val_acc"].max(),
+                "s per epoch": None if past is None else past["seconds"].mean(),
+                "input channels": run["in_channels"],
                 "weights": run["weights"] if isinstance(run["weights"], str) else "none",
-                "dropout_rate": run["dropout_rate"],
-                "weight_decay": run["weight_decay"],
+                "dropout": run["dropout_rate"],
+                "decay": run["weight_decay"],
                 "seed": run["seed"],
-                "trial_id": run["trial_id"],
+                "trial": run["trial_id"],
             }
         )
     return pd.DataFrame(rows)
@@ -79,45 +82,59 @@ def run_table(runs: pd.DataFrame) -> pd.DataFrame:
 def published_table(published: pd.DataFrame) -> pd.DataFrame:
     """The 16 rows that the thesis shows of its dashboard, from the table of `published_settings`.
 
-    Columns that begin with `shown_` are as printed; the others come from its run table.
+    Columns that begin with `shown` are as printed; the others come from its run table.
     """
     shown = published[published["dashboard_state"].fillna("") != ""]
-    exact = ["run", "group", "max_val_acc", "max_train_acc", "dropout_rate", "weight_decay"]
-    exact += ["batch_size", "initial_lr"]
-    printed = {c: c.replace("dashboard_", "shown_") for c in shown if c.startswith("dashboard_")}
-    return shown[[*exact, *printed]].rename(columns=printed)
+    names = {
+        "run": "run",
+        "group": "group",
+        "max_val_acc": BEST,
+        "max_train_acc": "training accuracy, best",
+        "dropout_rate": "dropout",
+        "weight_decay": "decay",
+        "batch_size": "batch size",
+        "initial_lr": "first learning rate",
+    }
+    for name in (name for name in shown if name.startswith("dashboard_")):
+        names[name] = name.replace("dashboard_", "shown: ").replace("_", " ")
+    return shown[list(names)].rename(columns=names)
 
 
 @styled
-def run_table_figure(table: pd.DataFrame, source: str, count: int = 20) -> Figure:
-    """The run table as a picture (figure 14): the newest `count` rows of `run_table`."""
+def run_table_figure(table: pd.DataFrame, source: str, count: int = 40) -> Figure:
+    """The run table as a picture (figure 14): all rows of `run_table`, or the newest `count`."""
     if table.empty:
         return absent("Runs", "No runs in this report yet.", source)
     shown = table.head(count)
     columns = {
-        "run": (0.0, "left", shown["name"].map(lambda name: plain(name, 36))),
-        "state": (0.275, "left", shown["state"].map(plain)),
-        "created\n(UTC)": (0.37, "left", shown["created"].str[5:].map(plain)),
-        "time": (0.555, "right", shown["running_time_s"].map(duration)),
-        "last\nepoch": (0.605, "right", shown[LAST_EPOCH].map(_number("{:.0f}"))),
-        "train\nacc last": (0.67, "right", shown["train_acc_last"].map(_number("{:.3f}"))),
-        "val acc\nmax": (0.735, "right", shown["val_acc_max"].map(_number("{:.3f}"))),
-        "s per\nepoch": (0.788, "right", shown["lap_time_s"].map(_number("{:.1f}"))),
-        "chan-\nnels": (0.835, "right", shown["in_channels"].map(_number("{:.0f}"))),
-        "weights": (0.9, "right", shown["weights"].map(lambda w: plain(Path(w).stem, 10))),
-        "drop-\nout": (0.945, "right", shown["dropout_rate"].map(_number("{:g}"))),
-        "decay": (1.0, "right", shown["weight_decay"].map(_number("{:g}"))),
+        "run": (0.0, "left", shown["run"].map(lambda name: plain(name, 40))),
+        "state": (0.285, "left", shown["state"].map(plain)),
+        "created\n(UTC)": (0.355, "left", shown["created (UTC)"].str[5:].map(plain)),
+        "time": (0.515, "right", shown["time (s)"].map(duration)),
+        "last\nepoch": (0.56, "right", shown[LAST_EPOCH].map(_number("{:.0f}"))),
+        "training\nlast": (0.63, "right", shown["training accuracy, last"].map(_number("{:.3f}"))),
+        "validation\nbest": (0.71, "right", shown[BEST].map(_number("{:.3f}"))),
+        "s per\nepoch": (0.765, "right", shown["s per epoch"].map(_number("{:.1f}"))),
+        "chan-\nnels": (0.82, "right", shown["input channels"].map(_number("{:.0f}"))),
+        "weights": (0.89, "right", shown["weights"].map(lambda w: plain(Path(w).stem, 9))),
+        "drop-\nout": (0.94, "right", shown["dropout"].map(_number("{:g}"))),
+        "decay": (1.0, "right", shown["decay"].map(_number("{:g}"))),
     }
-    figure, ax = new_figure(height=1.3 + 0.29 * len(shown))
+    figure, ax = new_figure(height=1.6 + 0.25 * len(shown))
     step = _table(ax, columns, len(shown))
     for row, run in enumerate(shown.itertuples()):
         y = 1 - (row + 2.5) * step
         ax.plot([-0.014], [y], "s", color=group_colour(run.group), ms=7, clip_on=False)
-        ax.plot([0.265], [y], "o", color=STATES.get(run.state, GREY), ms=6)
-    for group in present(shown["group"]):
-        ax.plot([], [], "s", color=group_colour(group), label=group_label(group))
-    figure.legend(loc="outside upper center", ncols=4)
-    footnote(figure, f"{source}; newest {len(shown)} of {len(table)} runs; epochs count from 0")
+        ax.plot([0.275], [y], ms=6, **STATES.get(run.state, STATES["interrupted"]))
+    title = f"The newest {len(shown)} of {len(table)} runs"
+    title = f"All {len(table)} runs" if len(shown) == len(table) else title
+    look: dict[str, Any] = {"marker": "s", "ls": ""}
+    handles = [
+        Line2D([], [], color=group_colour(g), label=group_label(g), **look)
+        for g in present(shown["group"])
+    ]
+    titled_legend(figure, title, handles, 4)
+    footnote(figure, f"{source}; newest first; accuracies: mean of batches; epochs count from 0")
     return figure
 
 

@@ -64,9 +64,13 @@ PUBLISHED = "thesis (published)"
 WORDS = {"p": "dropout", "wd": "decay", "dropout_rate": "dropout", "weight_decay": "decay"}
 
 
-def data_note(profile: str, demo: bool) -> str:
-    """The words with which a figure says which data it shows, for the makers' `source`."""
-    data = "demo data (cars drawn by the kit)" if demo else "Stanford Cars"
+def data_note(profile: str, demo: bool, part: bool = False) -> str:
+    """The words with which a figure says which data it shows, for the makers' `source`.
+
+    `part` says that its photographs are not all of Stanford Cars.
+    """
+    data = "part of Stanford Cars" if part else "Stanford Cars"
+    data = "demo data (cars drawn by the kit)" if demo else data
     return f"{data}, profile {plain(profile)}"
 
 
@@ -126,25 +130,29 @@ def best_of(runs: pd.DataFrame, group: str) -> pd.Series | None:
 def run_label(run: pd.Series | dict[str, Any], group: bool = True) -> str:
     """What a reader calls a run: "pretrained, dropout 0.2, decay 0.01", with its seed if not 0.
 
-    So are runs called that a profile named after their group. The thesis's names (SAN-396) and
-    names of one's own stay, but for a group's id in them. `group` False leaves the group out, for
-    places that tell it otherwise. `run` is a row of `load_runs`.
+    So are runs called that a profile named after their group, and those of a notebook whose
+    parameters were set. The thesis's names (SAN-396) and names of one's own stay, but for a group's
+    id in them. `group` False leaves the group out, for places that tell it otherwise. `run` is a
+    row of `load_runs`.
     """
     name, own = str(run["name"]), str(run["group"])
     again = re.fullmatch(r"(.*[^,]) seed (\d+)", name)
     name, seed = (again[1], [f"seed {again[2]}"]) if again else (name, [])
+    name = own if own.endswith(f"_{name}") else name  # "frozen"
     settings = re.fullmatch(rf"{re.escape(own)}((?: \w+=.*)?)", name)
-    if not settings:
+    if settings:
+        values = [value.split("=", 1) for value in re.split(r" (?=\w+=)", settings[1])[1:]]
+        if not values:  # called as its group is
+            fields = [f for f in ("dropout_rate", "weight_decay") if pd.notna(run.get(f))]
+            values = [[field, f"{run[field]:g}"] for field in fields]
+    elif re.fullmatch(r"\w+=[^,=]+(,\w+=[^,=]+)*", name):
+        values = [value.split("=") for value in name.split(",")]
+    else:
         if own == "whole_photographs":
             name = name.replace("whole ", "whole photographs, ", 1)
         words = [group_name(word) if "_" in word else word for word in name.split(" ")]
         return ", ".join([" ".join(words), *seed])
-    values = [value.split("=", 1) for value in re.split(r" (?=\w+=)", settings[1])[1:]]
-    # One that is called as its group is.
-    alone = [(f, f"{run[f]:g}") for f in ("dropout_rate", "weight_decay") if pd.notna(run.get(f))]
-    words = [
-        f"{WORDS.get(field, field.replace('_', ' '))} {value}" for field, value in values or alone
-    ]
+    words = [f"{WORDS.get(field, field.replace('_', ' '))} {value}" for field, value in values]
     return ", ".join([group_name(own)] * group + words + seed)
 
 

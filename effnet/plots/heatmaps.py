@@ -4,6 +4,8 @@ For each value of dropout_rate or weight_decay: maximum and mean, over the runs 
 the run's best validation and training accuracy, and the number of runs.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,7 +22,7 @@ from effnet.plots.groups import (
     seed_spread,
     spread_note,
 )
-from effnet.plots.style import GREY, footnote, hide_axes, new_figure, styled
+from effnet.plots.style import GREY, draw_cells, footnote, hide_axes, new_figure, styled
 
 PARAMETERS = ("dropout_rate", "weight_decay")
 STATISTICS = ("max_val_acc_max", "max_val_acc_mean", "max_train_acc_max", "max_train_acc_mean")
@@ -96,22 +98,27 @@ def influence(runs: pd.DataFrame, group: str, published: pd.DataFrame) -> pd.Dat
 
 @styled
 def regularisation_figure(
-    runs: pd.DataFrame, figure: str, source: str, published: pd.DataFrame
+    runs: pd.DataFrame, figure: str, source: str, published: pd.DataFrame, printed: pd.DataFrame
 ) -> Figure:
     """Our heatmap and the published one of one of `FIGURES`, with the same rows.
 
-    `published` is the thesis's table `heatmaps_exact`. Rows are the values that either side has.
+    `published` is the thesis's table `heatmaps_exact`, `printed` its `heatmaps`, whose two digits
+    stand small below the exact ones. Rows are the values that either side has.
     """
     group, parameter = FIGURES[figure]
-    chosen = (published["group"] == group) & (published["parameter"] == parameter)
-    theirs = published[chosen].set_index("value")
+    theirs, digits = (
+        table[(table["group"] == group) & (table["parameter"] == parameter)].set_index("value")
+        for table in (published, printed)
+    )
     ours = regularisation(runs, group, parameter).set_index("value")
     rows = {
         value: f"{value:g}" if value else "0.0" for value in sorted({*ours.index, *theirs.index})
     }
     name = "all groups" if group == "all" else group_label(group)
-    note = f"{source}; {SMALL_PRINT}; {spread_note(of_group(runs, group))}"
-    return _pair(ours, theirs, rows, f"Accuracy by {parameter}: {name}", parameter, note)
+    words = parameter.removesuffix("_rate").replace("_", " ")
+    note = f"{source}; {SMALL_PRINT}\n{spread_note(of_group(runs, group))}\n"
+    note += "thesis: exact, from the accuracies of its single runs; small, the two digits it prints"
+    return _pair(ours, theirs, rows, f"Accuracy by {words}: {name}", words, note, digits)
 
 
 @styled
@@ -123,44 +130,49 @@ def patience_figure(runs: pd.DataFrame, source: str, published: pd.DataFrame) ->
     parts = {g: regularisation(runs, g, "lr_patience").set_index("value") for g in ("all", *GRID)}
     ours = pd.concat(parts, names=["group", "value"])
     rows = {
-        (group, value): f"{'all' if group == 'all' else group_label(group, 10)}, {value:g}"
+        (group, value): f"{'all' if group == 'all' else group_label(group, 14)}, {value:g}"
         for group in parts
         for value in sorted({v for g, v in (*ours.index, *theirs.index) if g == group})
     }
-    note = f"{source}; {SMALL_PRINT}; published with SAN-414, which no other heatmap has"
-    return _pair(ours, theirs, rows, "Accuracy by the scheduler's patience", "", note)
+    note = f"{source}; {SMALL_PRINT}\n"
+    note += "thesis: exact, from its single runs, with SAN-414, which no other heatmap has"
+    title = "Accuracy by the scheduler's patience (epochs before the rate falls)"
+    return _pair(ours, theirs, rows, title, "", note)
 
 
 def _pair(
-    ours: pd.DataFrame, theirs: pd.DataFrame, rows: dict, title: str, label: str, note: str
+    ours: pd.DataFrame,
+    theirs: pd.DataFrame,
+    rows: dict,
+    title: str,
+    label: str,
+    note: str,
+    printed: pd.DataFrame | None = None,
 ) -> Figure:
-    """Two tables of `STATISTICS` and `n_experiments` in one colour range; `rows` gives the order
-    of their common index and what stands beside it. A row without runs is left white; counts have
-    a colour range of their own, as in the thesis.
+    """Two tables of `STATISTICS` and `n_experiments`; `rows` gives the order of their common index
+    and what stands beside it. A row without runs is left white.
     """
     sides = {f"here, {_runs(ours)}": ours, f"{PUBLISHED}, {_runs(theirs)}": theirs}
-    height = 2.4 + 0.42 * max(3, len(rows))
-    figure, axes = new_figure(1, 4, height=height, width_ratios=[4, 1, 4, 1])
     cells = [side.reindex(list(rows)) for side in sides.values()]
-    stack = np.concatenate([c[list(STATISTICS)].to_numpy(float).ravel() for c in cells])
-    colour_range = Normalize(np.nanmin(stack), np.nanmax(stack))
-    for number, (name, cell) in enumerate(zip(sides, cells, strict=True)):
-        left, right = axes[2 * number : 2 * number + 2]
-        _draw_cells(left, cell[list(STATISTICS)].to_numpy(float), colour_range, "{:.3f}")
-        counts = cell[["n_experiments"]].to_numpy(float)
-        _draw_cells(right, counts, _count_range(counts), "{:.0f}")
-        left.set_xticks(range(4), LABELS, fontsize=8.5)
-        right.set_xticks([0], ["runs"], fontsize=8.5)
-        left.set_yticks(range(len(rows)), rows.values() if number == 0 else [])
-        right.set_yticks([])
-        left.set_title(name, loc="left")
-        if not np.isfinite(counts).any():
-            hide_axes((left, right))
-            left.text(2.0, (len(rows) - 1) / 2, "no finished run", ha="center", va="center")
+    ranges = _ranges([cell[list(STATISTICS)].to_numpy(float) for cell in cells])
+    figure, axes = new_figure(1, 2, height=2.9 + 0.42 * max(3, len(rows)))
+    small = [None, None if printed is None else printed.reindex(list(rows))]
+    for ax, name, cell, colours, digits in zip(axes, sides, cells, ranges, small, strict=True):
+        ax.set_title(name, loc="left")
+        ax.set_yticks(range(len(rows)), rows.values() if ax is axes[0] else [])
+        if colours is None:
+            hide_axes(ax)
+            ax.text(0.5, 0.5, "no finished run", ha="center", va="center", transform=ax.transAxes)
+            continue
+        _draw_side(ax, cell, colours, digits)
     axes[0].set_ylabel(label)
-    bar = figure.colorbar(ScalarMappable(colour_range, rocket), ax=axes[-1], pad=0.15, fraction=0.4)
-    bar.set_label("accuracy")
-    bar.outline.set_visible(False)
+    known = [(ax, colours) for ax, colours in zip(axes, ranges, strict=True) if colours is not None]
+    shared = [(list(axes), ranges[0])] if len(set(map(id, ranges))) == 1 else known
+    few = rocket.resampled(40)  # from 50 steps on, a bar would be a picture among paths
+    for of, colours in shared:
+        look: dict[str, Any] = {"location": "bottom", "shrink": 0.8, "aspect": 30, "pad": 0.03}
+        bar = figure.colorbar(ScalarMappable(colours, few), ax=of, label="accuracy", **look)
+        bar.outline.set_visible(False)
     figure.suptitle(title)
     footnote(figure, note)
     return figure
@@ -168,30 +180,47 @@ def _pair(
 
 def _runs(table: pd.DataFrame) -> str:
     count = int((table.loc["all"] if "all" in table.index else table)["n_experiments"].sum())
-    return f"{count} run{'s' * (count != 1)}"
+    return f"{count or 'no'} run{'s' * (count > 1)}"
 
 
-def _count_range(counts: np.ndarray) -> Normalize:
-    known = counts[np.isfinite(counts)]
-    if not len(known):
-        return Normalize(0, 1)
-    # One count for every value: without room below it, the colour scale would have no width.
-    return Normalize(min(known.min(), known.max() - 1), known.max())
+def _ranges(sides: list[np.ndarray]) -> list[Normalize | None]:
+    """A range of colours for each side: one and the same where both sides fill it, else each its
+    own; None for a side without runs.
+    """
+    known = [side[np.isfinite(side)] for side in sides]
+    ends = [(values.min(), values.max()) if len(values) else None for values in known]
+    both = [end for end in ends if end]
+    low, high = min(end[0] for end in both), max(end[1] for end in both)
+    if len(both) == len(ends) and all(high - low <= 1.5 * (end[1] - end[0]) for end in both):
+        return [Normalize(low, high)] * len(ends)
+    # Equal values: without room below them, the scale would have no width.
+    return [Normalize(min(end[0], end[1] - 0.01), end[1]) if end else None for end in ends]
 
 
-def _draw_cells(ax: Axes, cells: np.ndarray, colour_range: Normalize, form: str) -> None:
-    """Coloured cells (rows, columns) with their numbers, dark on light and light on dark."""
-    ax.imshow(np.ma.masked_invalid(cells), cmap=rocket, norm=colour_range, aspect="auto")
+def _draw_side(
+    ax: Axes, table: pd.DataFrame, colours: Normalize, printed: pd.DataFrame | None
+) -> None:
+    """Coloured cells with their numbers, dark on light and light on dark, and small below them
+    those of `printed`; the counts of runs beside them are plain.
+    """
+    cells = table[list(STATISTICS)].to_numpy(float)
+    draw_cells(ax, cells, cmap=rocket, norm=colours)
+    middle: dict[str, Any] = {"ha": "center", "va": "center"}
     for (row, column), value in np.ndenumerate(cells):
         if not np.isfinite(value):
-            if np.isfinite(cells).any():
-                ax.text(column, row, "–", ha="center", va="center", color=GREY, fontsize=9)
+            ax.text(column, row, "–", color=GREY, fontsize=9, **middle)
             continue
-        red, green, blue, _ = rocket(colour_range(value))
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-        colour = "white" if dark else "black"
-        ax.text(column, row, form.format(value), ha="center", va="center", color=colour, fontsize=9)
-    ax.grid(False)
+        red, green, blue, _ = rocket(colours(value))
+        colour = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
+        digits = np.nan if printed is None else printed[STATISTICS[column]].iloc[row]
+        up = 0.16 if np.isfinite(digits) else 0.0
+        ax.text(column, row - up, f"{value:.3f}", color=colour, fontsize=9, **middle)
+        if up:
+            ax.text(column, row + 0.24, f"{digits:g}", color=colour, fontsize=7.5, **middle)
+    for row, count in enumerate(table["n_experiments"]):
+        ax.text(4, row, f"{count:.0f}" if count > 0 else "–", fontsize=9.5, **middle)
+    ax.set_xticks(range(5), [*LABELS, "runs"], fontsize=8.5)
+    ax.set_xlim(-0.5, 4.4)
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)

@@ -1,12 +1,13 @@
 """Listings of runs and their hyperparameters, as beside the thesis's curves (section 6)."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from effnet.plots.groups import PUBLISHED, of_group
-from effnet.plots.style import GREY, OURS, hide_axes, plain
+from effnet.plots.groups import PUBLISHED, WORDS, group_name, of_group, run_label
+from effnet.plots.style import GREY, LIGHT, OURS, hide_axes, plain
 from effnet.runs import metrics
 
 # Columns of the thesis's table of grid runs that its listings do not print.
@@ -20,9 +21,8 @@ FROM_GRID = {
     "lr_factor": "lr_factor",
     "optimizer": "optimizer",
 }
-
-
 LAST_EPOCH = "last epoch, from 0"  # as the thesis counts: its table of runs, too
+DROPS = "rate drops at epoch"
 
 
 def lr_drops(history: pd.DataFrame) -> list[int]:
@@ -57,33 +57,31 @@ def listing(
     `published_settings` is given, `thesis (published)`. What is not known is a dash; an asterisk
     marks what the thesis does not print.
     """
+    best = history.max()
+    weights = _text(run["weights"], "none")
     rows: list[tuple[str, str, str]] = [
-        ("max_val_acc (batches)", f"{history['val_acc_batch_mean'].max():.4f}", "max_val_acc"),
-        ("max_val_acc (images)", f"{history['val_acc'].max():.4f}", ""),
-        (
-            "max_train_acc (batches)",
-            f"{history['train_acc_batch_mean'].max():.4f}",
-            "max_train_acc",
-        ),
-        ("max_train_acc (images)", f"{history['train_acc'].max():.4f}", ""),
+        ("validation accuracy (batches)", f"{best['val_acc_batch_mean']:.4f}", "max_val_acc"),
+        ("validation accuracy (images)", f"{best['val_acc']:.4f}", ""),
+        ("training accuracy (batches)", f"{best['train_acc_batch_mean']:.4f}", "max_train_acc"),
+        ("training accuracy (images)", f"{best['train_acc']:.4f}", ""),
         (LAST_EPOCH, str(int(history["epoch"].iloc[-1])), "epochs"),
-        ("lr drops at", ", ".join(map(str, lr_drops(history))) or "none", "lr_drops_at_epochs"),
-        ("weights", _text(run["weights"], "none"), "pretrained"),
-        ("in_channels", _text(run["in_channels"]), "in_channels"),
-        ("dropout_rate", _text(run["dropout_rate"]), "dropout_rate"),
-        ("weight_decay", _text(run["weight_decay"]), "weight_decay"),
-        ("lr_patience", _text(run["lr_patience"]), "patience"),
+        (DROPS, ", ".join(map(str, lr_drops(history))) or "none", "lr_drops_at_epochs"),
+        ("pretrained weights", Path(weights).stem, "pretrained"),
+        ("input channels", _text(run["in_channels"]), "in_channels"),
+        ("dropout", _text(run["dropout_rate"]), "dropout_rate"),
+        ("decay", _text(run["weight_decay"]), "weight_decay"),
+        ("patience before a drop", _text(run["lr_patience"]), "patience"),
         (
-            "early_stopping_patience",
+            "patience before the end",
             _text(run["early_stopping_patience"]),
             "early_stopping_patience",
         ),
         ("optimizer", _text(run["optimizer"]), "optimizer"),
-        ("initial_lr", _text(run["initial_lr"]), "initial_lr"),
-        ("lr_factor", _text(run["lr_factor"]), "lr_factor"),
-        ("batch_size", _text(run["batch_size"]), "batch_size"),
-        ("image_size", _text(run["image_size"]), ""),
-        ("model_name", _text(run["model_name"]), ""),
+        ("first learning rate", _text(run["initial_lr"]), "initial_lr"),
+        ("factor of a drop", _text(run["lr_factor"]), "lr_factor"),
+        ("batch size", _text(run["batch_size"]), "batch_size"),
+        ("image side (px)", _text(run["image_size"]), ""),
+        ("network", _text(run["model_name"]), ""),
         ("seed", _text(run["seed"]), ""),
     ]
     table = pd.DataFrame({"hyperparameter": [r[0] for r in rows], "here": [r[1] for r in rows]})
@@ -99,23 +97,36 @@ def group_table(runs: pd.DataFrame, group: str) -> pd.DataFrame:
     """
     known = of_group(runs, group)
     columns = {
-        "run": "name",
-        "dropout_rate": "dropout_rate",
-        "weight_decay": "weight_decay",
-        "lr_patience": "lr_patience",
-        "batch_size": "batch_size",
+        "dropout": "dropout_rate",
+        "decay": "weight_decay",
+        "patience before a drop": "lr_patience",
+        "batch size": "batch_size",
         "seed": "seed",
-        "max_val_acc (batches)": "max_val_acc_batch_mean",
-        "max_val_acc (images)": "max_val_acc",
-        "max_train_acc (batches)": "max_train_acc_batch_mean",
-        "max_train_acc (images)": "max_train_acc",
+        "validation accuracy (batches)": "max_val_acc_batch_mean",
+        "validation accuracy (images)": "max_val_acc",
+        "training accuracy (batches)": "max_train_acc_batch_mean",
+        "training accuracy (images)": "max_train_acc",
         LAST_EPOCH: "last_epoch",
-        "lr drops at": "lr_drops",
-        "seconds": "seconds",
+        DROPS: "lr_drops",
+        "time (s)": "seconds",
     }
     table = known.reindex(columns=columns.values()).set_axis(columns, axis=1)
-    keys = ["max_val_acc (batches)", "max_val_acc (images)"]
+    table.insert(0, "run", [run_label(run, group=group == "all") for _, run in known.iterrows()])
+    keys = ["validation accuracy (batches)", "validation accuracy (images)"]
     return table.sort_values(keys, ascending=False, kind="stable", ignore_index=True)
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """A copy for readers: names of columns, groups and hyperparameters as words."""
+
+    def words(name: Any) -> Any:
+        return WORDS.get(name, name.replace("_", " ")) if "_" in str(name) else name
+
+    table = table.rename(columns=words)
+    for name, named in (("group", group_name), ("parameter", words), ("factor", words)):
+        if name in table:
+            table[name] = table[name].map(named)
+    return table
 
 
 def top_k(run: pd.Series | None) -> pd.DataFrame:
@@ -138,7 +149,7 @@ def epochs_to_reach(
     rows = []
     for _, run in of_group(runs, group).iterrows():
         history = metrics(run)
-        row = [run["name"], int(history["epoch"].iloc[-1])]
+        row = [run_label(run, group=False), int(history["epoch"].iloc[-1])]
         for accuracy in accuracies:
             reached = history.loc[history["val_acc_batch_mean"] >= accuracy, "epoch"]
             row.append(reached.iloc[0] if len(reached) else pd.NA)
@@ -148,26 +159,33 @@ def epochs_to_reach(
 
 
 def draw_listing(ax: Axes, table: pd.DataFrame) -> None:
-    """Set a listing as text into an empty panel: names left, values to the right of them."""
+    """Set a listing as text into a wide panel in two blocks beside each other: names left,
+    values to the right of them.
+    """
     hide_axes(ax)
     both = PUBLISHED in table.columns
-    right = [0.72, 1.0] if both else [1.0]
+    rows = -(-len(table) // 2)
     style: dict[str, Any] = {"va": "center", "fontsize": 8.5, "transform": ax.transAxes}
-    step = 1 / (len(table) + 2.5)
-    head = 1 - step
-    for x, text, colour in zip(right, ["here", "thesis\n(published)"], [OURS, GREY], strict=False):
-        ax.text(x, head, text, ha="right", color=colour, fontweight="bold", **style)
-    for number, (name, *values) in enumerate(table.itertuples(index=False, name=None), 1):
-        y = head - (number + 0.4) * step
-        ax.text(0.0, y, name, ha="left", **style)
-        for x, value in zip(right, values, strict=True):
-            ax.text(x, y, plain(value, 24), ha="right", **style)
-        line = y - step / 2
-        ax.plot([0, 1], [line, line], color="#E3E3E3", lw=0.7, transform=ax.transAxes)
-    if both and table[PUBLISHED].str.endswith("*").any():
-        style["fontsize"] = 7.5
-        text = "* not printed in the thesis (see data/thesis)"
-        ax.text(1.0, 0.5 * step, text, ha="right", color=GREY, **style)
+    width, step = 0.475, 1 / (rows + 2)
+    heads = [(0.74, "here", OURS), (1.0, "thesis", GREY)] if both else [(1.0, "here", OURS)]
+    for block in range(2):
+        left = block * (width + 0.05)
+        for x, text, colour in heads:
+            x = left + x * width
+            ax.text(x, 1 - step / 2, text, ha="right", color=colour, fontweight="bold", **style)
+        part = table.iloc[block * rows : (block + 1) * rows]
+        for number, (name, *values) in enumerate(part.itertuples(index=False, name=None), 1):
+            y = 1 - (number + 0.5) * step
+            ax.text(left, y, name, ha="left", **style)
+            for (x, _, _), value in zip(heads, values, strict=True):
+                ax.text(left + x * width, y, plain(value, 24), ha="right", **style)
+            line = [y + step / 2] * 2
+            ax.plot([left, left + width], line, color=LIGHT, lw=0.7, transform=ax.transAxes)
+    if both:
+        text = "thesis: published"
+        if table[PUBLISHED].str.endswith("*").any():
+            text += "; * not printed there (see data/thesis)"
+        ax.text(1.0, step / 2, text, ha="right", color=GREY, **style)
 
 
 def _text(value: Any, absent: str = "–") -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from effnet.plots.gallery import Tile, gallery
 from effnet.plots.groups import absent
-from effnet.plots.style import OURS, footnote, new_figure, plain, styled
+from effnet.plots.style import OURS, draw_cells, footnote, new_figure, plain, styled
 
 MOST_CLASSES = 28  # of a confusion matrix that can be read
 PAIRS = 20
@@ -47,18 +48,18 @@ def confusion_figure(answers: pd.DataFrame, names: list[str], source: str) -> Fi
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     size = 3.0 + 0.28 * len(names)
     figure, ax = new_figure(height=min(9.0, size))
-    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    ax.grid(False)
+    mesh = draw_cells(ax, shares, cmap=colormaps["Blues"].resampled(40), vmin=0, vmax=1)
+    ax.set_aspect("equal")
     labels = [plain(name, 28) for name in names]
     ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=8)
     ax.set_yticks(range(len(names)), labels, fontsize=8)
     ax.set(xlabel="answer", ylabel="class", title=right)
-    small = 8 if len(names) <= 20 else 6.5
+    small = 8 if len(names) <= 20 else 7.5
     for (row, column), count in np.ndenumerate(counts):
         if count:
             colour = "white" if shares[row, column] > 0.55 else "black"
             ax.text(column, row, count, ha="center", va="center", fontsize=small, color=colour)
-    figure.colorbar(image, ax=ax, label="share of the class's images", shrink=0.7)
+    figure.colorbar(mesh, ax=ax, label="share of the class's images", shrink=0.7)
     footnote(figure, source)
     return figure
 

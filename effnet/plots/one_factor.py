@@ -6,7 +6,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from effnet.plots.groups import absent, group_colour, group_label, of_group, present, setting_keys
+from effnet.plots.groups import (
+    WORDS,
+    absent,
+    group_colour,
+    group_label,
+    of_group,
+    present,
+    run_label,
+    setting_keys,
+)
 from effnet.plots.heatmaps import PARAMETERS
 from effnet.plots.scatter import mean_interval, seeds_apart
 from effnet.plots.style import footnote, new_figure, spread, styled
@@ -40,7 +49,7 @@ def one_factor(runs: pd.DataFrame) -> pd.DataFrame:
                         "seeds": len(cell),
                         "mean": cell[ACCURACY].mean(),
                         "interval": mean_interval(cell[ACCURACY]),
-                        "others": f"{other} {cell[other].iloc[0]:g}",
+                        "others": f"{WORDS[other]} {cell[other].iloc[0]:g}",
                     }
                 )
     columns = ["parameter", "group", "line", "value", "seeds", "mean", "interval", "others"]
@@ -50,7 +59,7 @@ def one_factor(runs: pd.DataFrame) -> pd.DataFrame:
 def crop_table(runs: pd.DataFrame) -> pd.DataFrame:
     """What cropping to the annotated boxes is worth: the same settings on both kinds of images.
 
-    A row per setting of `whole_photographs`: `setting` (a run's name), the `group` that has it
+    A row per setting of `whole_photographs`: `setting` (as `run_label`), the `group` that has it
     cropped, seeds and mean accuracy `whole` and `cropped`, their `difference` and half of its 95 %
     interval (Welch; NaN with one seed).
     """
@@ -58,7 +67,7 @@ def crop_table(runs: pd.DataFrame) -> pd.DataFrame:
     for whole, cropped in whole_settings(runs):
         if len(cropped):
             a, b = cropped[ACCURACY], whole[ACCURACY]
-            names = whole["name"].iloc[0], cropped["group"].iloc[0]
+            names = run_label(whole.iloc[0]), cropped["group"].iloc[0]
             rows.append((*names, len(b), b.mean(), len(a), a.mean(), *seeds_apart(a, b)))
     columns = ["setting", "group", "seeds whole", "whole", "seeds cropped", "cropped"]
     return pd.DataFrame(rows, columns=[*columns, "difference", "interval"])
@@ -91,7 +100,7 @@ def one_factor_figure(table: pd.DataFrame, source: str) -> Figure:
                 line["value"], line["mean"], yerr=line["interval"].fillna(0), marker="o",
                 capsize=3, color=group_colour(group),
             )  # fmt: skip
-        ax.set(xlabel=parameter.replace("_", " "))
+        ax.set(xlabel=parameter.removesuffix("_rate").replace("_", " "))
         ax.margins(x=0.2)
     for ax, parameter in zip(axes, PARAMETERS, strict=True):  # now that both axes are known
         _label_lines(ax, table[table["parameter"] == parameter])
@@ -114,4 +123,4 @@ def _label_lines(ax: Axes, table: pd.DataFrame) -> None:
     places = spread(ends["mean"], heights, low, high) if len(ends) else []
     look: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "va": "center"}
     for row, y in zip(ends.itertuples(), places, strict=True):
-        ax.annotate(row.others.replace("_", " "), (row.value, y), (7, 0), **look)
+        ax.annotate(row.others, (row.value, y), (7, 0), **look)

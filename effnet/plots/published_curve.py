@@ -2,12 +2,11 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from effnet.plots.curves import ACCURACY, LOSS, legend
-from effnet.plots.groups import PUBLISHED, group_label
+from effnet.plots.curve_parts import ACCURACY, LOSS, SPLITS, TITLES, whole_epochs
+from effnet.plots.groups import PUBLISHED, group_label, run_label
 from effnet.plots.listing import lr_drops
-from effnet.plots.style import GREY, TRAIN, VALIDATION, footnote, new_figure, plain, styled
+from effnet.plots.style import GREY, footnote, new_figure, plain, styled, titled_legend
 from effnet.runs import metrics
 
 RUN = "SAN-469"
@@ -38,31 +37,35 @@ def published_curve(
     theirs = histories[histories["run"] == RUN].sort_values("epoch")
     history = None if ours is None else metrics(ours)
     figure, (top, left, right) = new_figure(1, 3, height=4.2)
-    top.step(theirs["epoch"], theirs["lr"], where="post", color=GREY, ls="--")
+    pale = {"ls": "--", "alpha": 0.6}
+    top.step(theirs["epoch"], theirs["lr"], where="post", color=GREY, label=PUBLISHED, **pale)
     if history is not None:
-        top.step(history["epoch"], history["lr"], where="post", color="black")
+        top.step(history["epoch"], history["lr"], where="post", color="black", label="here")
     top.set(yscale="log", title="learning rate")
-    for ax, kind, title in ((left, "loss", LOSS), (right, "acc", ACCURACY)):
-        for split, colour, name in (
-            ("train", TRAIN, "training"),
-            ("val", VALIDATION, "validation"),
-        ):
-            column = f"{split}_{kind}"
-            label = f"{name}, {PUBLISHED}"
-            ax.plot(theirs["epoch"], theirs[column], "--", color=colour, alpha=0.55, label=label)
+    for ax, kind, column in ((left, "loss", LOSS), (right, "acc", ACCURACY)):
+        for split, colour, name in SPLITS:
+            values, label = theirs[f"{split}_{kind}"], f"{name}, {PUBLISHED}"
+            ax.plot(theirs["epoch"], values, color=colour, label=label, **pale)
             if history is not None:
-                values = history[f"{column}_batch_mean"]
+                values = history[f"{split}_{column}"]
                 ax.plot(history["epoch"], values, color=colour, label=f"{name}, here")
-        ax.set(title=title)
+        ax.set_title(TITLES[column])
     right.set_ylim(0, 1.03)
     for ax in (top, left, right):
         ax.set_xlabel("epoch")
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    legend(right, "best")
-    beside = "no run of this setting here" if ours is None else f"ours: {plain(ours['name'])}"
+        whole_epochs(ax, 5)
     drops = ", ".join(map(str, lr_drops(theirs)))
+    best = theirs[["train_acc", "val_acc"]].max()
+    note = f"{RUN}: {len(theirs)} epochs, the rate falls at {drops}; best training accuracy "
+    note += f"{best['train_acc']:.3f}, best validation accuracy {best['val_acc']:.3f}"
+    if ours is None or history is None:
+        beside = "no run of this setting here"
+    else:
+        beside = f"here: {plain(run_label(ours))}, best validation accuracy "
+        beside += f"{history['val_acc_batch_mean'].max():.3f}"
     setting = f"dropout {cell['dropout_rate']:g}, decay {cell['weight_decay']:g}"
-    setting += f", batch {cell['batch_size']}, rate {cell['initial_lr']:g}"
-    figure.suptitle(f"{RUN}, {group_label(cell['group'])}: {setting}")
-    footnote(figure, f"{source}; {beside}; published: {len(theirs)} epochs, drops at {drops}")
+    setting += f", batch size {cell['batch_size']}, first rate {cell['initial_lr']:g}"
+    title = f"{RUN}, {group_label(cell['group'])}: {setting}"
+    titled_legend(figure, title, right.get_legend_handles_labels()[0], 2)
+    footnote(figure, f"{source}; {beside}\n{note}")
     return figure

@@ -104,6 +104,19 @@ def show_image(ax: Axes, image: np.ndarray, title: str = "", **kwargs: Any) -> N
     hide_axes(ax)
 
 
+def draw_cells(ax: Axes, values: np.ndarray, **colours: Any) -> Any:
+    """A matrix (rows, columns) as coloured cells around whole numbers, row 0 on top, NaN left out.
+
+    Drawn as paths: a vector file stays one. `colours` go to `pcolormesh`, whose mesh is returned.
+    """
+    rows, columns = values.shape
+    edges = np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5
+    mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(values), ec="white", lw=0.8, **colours)
+    ax.set_ylim(rows - 0.5, -0.5)
+    ax.grid(False)
+    return mesh
+
+
 def plain(text: object, longest: int = 60, wrap: int = 0) -> str:
     """Text of the data (a class, a run, a file) as a figure can show it.
 
@@ -133,6 +146,17 @@ def spread(
         centres[0] = max(centres[0], low + heights[0] / 2)
         centres[-1] = min(centres[-1], high - heights[-1] / 2)
     return list(centres)
+
+
+def titled_legend(figure: Figure, title: str, handles: Sequence[Any], ncols: int) -> None:
+    """A figure's title, and under it one legend of all panels in `ncols` columns.
+
+    Both stand above the panels, where matplotlib would put one on the other: the title keeps empty
+    lines for the legend.
+    """
+    rows = -(-len(handles) // ncols)
+    figure.suptitle(title + "\n " * rows)
+    figure.legend(handles=handles, loc="outside upper center", ncols=ncols, borderaxespad=2.6)
 
 
 def footnote(figure: Figure, text: str) -> None:

@@ -206,7 +206,15 @@ class Session:
         """The words with which figures say what they show."""
         if self.images:
             return f"{plain(self.images)}, own images"
-        return data_note(self.profile.name, self.profile.demo)
+        part = is_part(read_profile(self.home))
+        return data_note(self.profile.name, self.profile.demo, part)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether a published accuracy may be a line among the profile's curves: its runs saw the
+        whole of Stanford Cars.
+        """
+        return not self.images and is_real(read_profile(self.home))
 
     def _job_name(self) -> str | None:
         return next((job.name for job in self.profile.jobs if job.trial == self.trial), None)

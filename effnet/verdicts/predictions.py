@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from effnet.plots.answers import answers, correct, hardest_classes, identical_columns
+from effnet.plots.answers import answers, column_groups, correct, hardest_classes, identical_columns
 from effnet.verdicts.finding import COUNT, Finding, close, same
-from effnet.verdicts.trained import ACCURACY, Trained, judge_trained
+from effnet.verdicts.trained import Trained, judge_trained
 
 DRAW = "a count over one draw of every run"
 
@@ -57,8 +57,9 @@ def _columns(expected: str, trained: Trained) -> Finding:
 
 
 def _leading(expected: str, trained: Trained) -> Finding:
-    runs = trained.grid().sort_values(ACCURACY, ascending=False)
-    is_pretrained = (runs["group"] == "pretrained").to_numpy()
+    runs = trained.grid()
+    groups = column_groups(answers(runs).drop(columns="class_id"), runs)
+    is_pretrained = (groups == "pretrained").to_numpy()
     leading = int(is_pretrained.cumprod().sum())
-    found = f"{int(is_pretrained.sum())} runs are pretrained; columns fall with accuracy"
+    found = f"{int(is_pretrained.sum())} runs are pretrained; columns fall with right answers"
     return same(leading, int(expected), COUNT, found)

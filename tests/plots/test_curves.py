@@ -35,7 +35,7 @@ def test_three_rows_show_the_files_numbers(demo):
     rows = rows_of(run)
     figure = curves.best_of_group(demo, "pretrained", SOURCE, PUBLISHED)
     lr, losses, accuracies = figure.axes[:3]
-    drawn = {line.get_label(): line.get_ydata() for ax in (lr, losses) for line in ax.lines[:2]} | {
+    drawn = {line.get_label(): line.get_ydata() for ax in (lr, losses) for line in ax.lines} | {
         f"{line.get_label()} accuracy": line.get_ydata() for line in accuracies.lines
     }
     expected = {
@@ -47,9 +47,35 @@ def test_three_rows_show_the_files_numbers(demo):
     }
     for label, column in expected.items():
         np.testing.assert_allclose(drawn[label], [row[column] for row in rows])
-    dashed = [line for line in accuracies.lines if line.get_linestyle() == "--"]
-    assert [line.get_label() for line in dashed] == ["thesis (published), validation: 0.903"]
-    assert dashed[0].get_ydata()[0] == pytest.approx(0.9031956791877748)
+
+
+def test_the_best_epoch_of_every_curve_is_marked_and_told(demo):
+    run = groups.best_of(demo, "pretrained")
+    rows = rows_of(run)
+    losses, accuracies = curves.best_of_group(demo, "pretrained", SOURCE, PUBLISHED).axes[1:3]
+    for ax, column, best in ((losses, "loss_batch_mean", min), (accuracies, "acc_batch_mean", max)):
+        dots = [line for line in ax.lines if line.get_marker() == "o"]
+        for dot, split, name in zip(
+            dots, ("train", "val"), ("training", "validation"), strict=True
+        ):
+            values = [row[f"{split}_{column}"] for row in rows]
+            assert dot.get_ydata()[0] == pytest.approx(best(values))
+            assert dot.get_xdata()[0] == values.index(best(values))
+            assert f"{name} {best(values):.3f}" in texts(ax)
+
+
+def test_a_published_accuracy_is_a_line_only_among_comparable_runs(demo):
+    for comparable, levels in ((False, []), (True, [0.9031956791877748])):
+        figure = curves.best_of_group(demo, "pretrained", SOURCE, PUBLISHED, comparable)
+        dashed = [line for line in figure.axes[2].lines if line.get_linestyle() == "--"]
+        assert [line.get_ydata()[0] for line in dashed] == pytest.approx(levels)
+        assert ("224 px: 0.903" in texts(figure)) == comparable
+        assert "0.9032" in texts(figure)  # in the table below
+    frozen = groups.best_of(demo, "pretrained_frozen")
+    theirs = groups.published_run(PUBLISHED, "unnamed, figure 25")
+    for comparable in (False, True):
+        ax = curves.four_charts(frozen, "", SOURCE, theirs, comparable=comparable).axes[3]
+        assert sum(line.get_linestyle() == "--" for line in ax.lines) == 2 * comparable
 
 
 def test_listing_has_both_definitions_beside_the_published(whole_grid):
@@ -58,12 +84,12 @@ def test_listing_has_both_definitions_beside_the_published(whole_grid):
     table = listing.listing(run, history, groups.published_run(PUBLISHED, "SAN-437"))
     table = table.set_index("hyperparameter")
     here, theirs = table["here"], table["thesis (published)"]
-    assert here["max_val_acc (batches)"] == f"{history['val_acc_batch_mean'].max():.4f}"
-    assert here["max_val_acc (images)"] == f"{history['val_acc'].max():.4f}"
-    assert theirs["max_val_acc (batches)"] == "0.8126" and theirs["seed"] == "–"
-    assert theirs["lr drops at"] == "82, 119" and theirs["in_channels"] == "1"
-    assert theirs["batch_size"] == "32*"  # reconstructed, and marked as such
-    assert here["dropout_rate"] == "0" and here["weight_decay"] == "0.1"
+    assert here["validation accuracy (batches)"] == f"{history['val_acc_batch_mean'].max():.4f}"
+    assert here["validation accuracy (images)"] == f"{history['val_acc'].max():.4f}"
+    assert theirs["validation accuracy (batches)"] == "0.8126" and theirs["seed"] == "–"
+    assert theirs["rate drops at epoch"] == "82, 119" and theirs["input channels"] == "1"
+    assert theirs["batch size"] == "32*"  # reconstructed, and marked as such
+    assert here["dropout"] == "0" and here["decay"] == "0.1"
 
 
 def test_lr_drops_are_the_first_epochs_at_a_lower_rate():
@@ -77,13 +103,28 @@ def test_schedule_shows_the_thesiss_run_or_the_one_with_most_drops(whole_grid, t
     fake_run(tmp_path, "best", "scratch_gray", 0.9, lr_drops=())
     fake_run(tmp_path, "dropped", "scratch_gray", 0.5, lr_drops=(4, 8), seed=1)
     fake_run(tmp_path, "other", "scratch_rgb", 0.9, lr_drops=(2, 4, 8))
-    title = curves.schedule(load_runs(tmp_path), SOURCE).get_suptitle()
-    assert title.endswith("grayscale from scratch: dropped")
+    fake_run(tmp_path, "SAN-459", "scratch_gray", 0.95, lr_drops=())  # its rate never fell here
     runs = load_runs(tmp_path)
+    title = curves.schedule(runs, SOURCE).get_suptitle()
+    assert title.endswith("grayscale from scratch: dropped")
     elsewhere = curves.schedule(runs[runs["name"] != "dropped"], SOURCE)
     assert elsewhere.get_suptitle().endswith("RGB from scratch: other")
     nowhere = curves.schedule(runs[runs["name"] == "best"], SOURCE)
-    assert "in no run of the profile the rate fell" in texts(nowhere)
+    assert nowhere.get_suptitle().startswith("The learning rate fell in no run")
+
+
+def test_figures_of_one_run_say_so(whole_grid, tmp_path):
+    fake_run(tmp_path, "best", "scratch_gray", 0.9)
+    fake_run(tmp_path, "other", "scratch_gray", 0.5, lr_drops=(2, 4))
+    fake_run(tmp_path, "tuned", "pretrained", 0.9)
+    runs = load_runs(tmp_path)
+    assert "the run of figure 29, too" in texts(curves.charts(runs, SOURCE, PUBLISHED))
+    assert "the run of figure 15, too" in texts(curves.best_of_group(runs, "scratch_gray", SOURCE))
+    assert "the run of" not in texts(curves.schedule(runs, SOURCE))
+    one = runs[runs["name"] == "best"]
+    assert "the run of figures 15 and 29, too" in texts(curves.schedule(one, SOURCE))
+    # The thesis's own choice where there is one.
+    assert ": SAN-471" in curves.charts(whole_grid, SOURCE, PUBLISHED).get_suptitle()
 
 
 def test_charts_count_steps_as_batches_of_training_images(tmp_path):
@@ -134,5 +175,5 @@ def test_comparison_table_has_gap_seeds_and_published_values(seeds, tmp_path):
     assert ours["seeds"] == 3 and ours["range over seeds"] == pytest.approx(0.03)
     row = rows_of(groups.best_of(seeds, "pretrained"))[int(ours["gap at epoch"])]
     gap = row["val_loss_batch_mean"] - row["train_loss_batch_mean"]
-    assert ours["loss gap (val - train)"] == pytest.approx(gap)
-    assert table.iloc[2]["lr drops at"] == "81, 99, 114"
+    assert ours["loss gap, validation less training"] == pytest.approx(gap)
+    assert table.iloc[2]["rate drops at epoch"] == "81, 99, 114"

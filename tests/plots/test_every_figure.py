@@ -9,6 +9,7 @@ from fake_runs import fake_run, rewrite
 from figure_checks import SOURCE, assert_legible, rows_of, texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from effnet import thesis
 from effnet.files import read_sealed
@@ -24,7 +25,7 @@ from effnet.plots.style import plain
 from effnet.runs import load_runs, runs_below
 
 PUBLISHED = listing.published_settings(thesis.published_runs(), thesis.grid())
-CELLS = thesis.heatmaps_exact()
+CELLS, PRINTED = thesis.heatmaps_exact(), thesis.heatmaps()
 
 
 CLASSES = ["AM General Hummer SUV 2000", "Chevrolet Silverado 1500 Extended Cab 2012"]
@@ -45,17 +46,17 @@ NAMES = [
 
 def every_figure(runs, data_dir, classes=CLASSES):
     """All makers of this file's modules on one table of runs."""
-    best, frozen = (groups.best_of(runs, g) for g in ("scratch_gray", "pretrained_frozen"))
-    unnamed = [groups.published_run(PUBLISHED, f"unnamed, figure {n}") for n in (15, 25)]
+    frozen = groups.best_of(runs, "pretrained_frozen")
+    unnamed = groups.published_run(PUBLISHED, "unnamed, figure 25")
     yield curves.schedule(runs, SOURCE, PUBLISHED)
     for group in groups.GRID:
-        yield curves.best_of_group(runs, group, SOURCE, PUBLISHED)
-    yield curves.four_charts(best, "charts", SOURCE, unnamed[0], "scratch_gray")
-    yield curves.four_charts(frozen, "frozen", SOURCE, unnamed[1], "pretrained_frozen")
+        yield curves.best_of_group(runs, group, SOURCE, PUBLISHED, comparable=True)
+    yield curves.charts(runs, SOURCE, PUBLISHED, comparable=True)
+    yield curves.four_charts(frozen, "frozen", SOURCE, unnamed, "pretrained_frozen", True)
     yield comparison.side_by_side(runs, ("scratch_rgb", "scratch_gray"), SOURCE)
     yield comparison.side_by_side(runs, ("scratch_rgb", "pretrained"), SOURCE)
     for figure in heatmaps.FIGURES:
-        yield heatmaps.regularisation_figure(runs, figure, SOURCE, CELLS)
+        yield heatmaps.regularisation_figure(runs, figure, SOURCE, CELLS, PRINTED)
     yield dashboard.run_table_figure(dashboard.run_table(runs), SOURCE)
     one = groups.best_of(runs, "all")
     yield dashboard.artifacts_figure(dashboard.artifacts(one), one, SOURCE)
@@ -81,6 +82,22 @@ def test_every_figure_is_legible_and_names_its_data(report, request, tmp_path):
     for figure in every_figure(request.getfixturevalue(report), tmp_path):
         assert SOURCE in texts(figure)
         assert_legible(figure)
+        assert_title_and_legends_apart(figure)
+        sizes = [t.get_fontsize() for t in figure.findobj(Text) if t.get_text().strip()]
+        assert min(sizes) >= 7.5  # on the page, 850 pixels wide
+
+
+def assert_title_and_legends_apart(figure):
+    """Legends above the panels lie neither on the figure's title nor on the panels."""
+    figure.draw_without_rendering()
+    title = next((t for t in figure.texts if t.get_text() == figure.get_suptitle()), None)
+    for legend in figure.legends if title else ():
+        first = title.get_window_extent()
+        lines = title.get_text().split("\n")
+        bottom = first.y1 - first.height / len(lines)  # what follows the first is empty
+        box = legend.get_window_extent()
+        assert box.y1 <= bottom + 1, lines[0]
+        assert box.y0 >= max(ax.get_tightbbox().y1 for ax in figure.axes) - 6, lines[0]
 
 
 def test_every_figure_without_any_run_says_so(tmp_path):

@@ -162,7 +162,5 @@ def test_lines_that_end_together_have_labels_apart(tmp_path):
                  weight_decay=decay)  # fmt: skip
     table = one_factor(load_runs(tmp_path, ("finished",)))
     figure = one_factor_figure(table, SOURCE)
-    assert {"dropout rate 0", "dropout rate 0.2", "dropout rate 0.4"} <= set(
-        texts(figure).split("\n")
-    )
+    assert {"dropout 0", "dropout 0.2", "dropout 0.4"} <= set(texts(figure).split("\n"))
     assert_apart(figure)

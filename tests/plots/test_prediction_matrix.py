@@ -9,13 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_runs import fake_profile, fake_run
-from figure_checks import SOURCE, assert_legible, texts
+from fake_thesis import fake_thesis
+from figure_checks import SOURCE, assert_apart, assert_legible, texts
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from effnet import thesis
-from effnet.plots import answers, dashboard, groups
+from effnet.plots import answers, dashboard, groups, listing
 from effnet.plots import predictions as pictures
 from effnet.runs import load_runs, prediction_matrix
+from effnet.verdicts.predictions import findings
+from effnet.verdicts.trained import Trained
+
+PUBLISHED = listing.published_settings(thesis.published_runs(), thesis.grid())
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +31,16 @@ def demo(tmp_path_factory):
 
 def test_matrix_is_the_prediction_files(demo):
     matrix = answers.correct(answers.answers(demo))
-    bests = [demo.set_index("name").loc[name, "max_val_acc_batch_mean"] for name in matrix]
-    assert bests == sorted(bests, reverse=True)
+    assert matrix.mean().is_monotonic_decreasing
     for _, run in demo.iterrows():
         with open(Path(run["path"]) / "predictions_val.csv") as file:
             rows = list(csv.DictReader(file))
         right = [row["class_id"] == row["predicted_class_id"] for row in rows]
-        assert matrix[run["name"]].tolist() == right
+        assert matrix[groups.run_label(run)].tolist() == right
         assert matrix.index.tolist() == [row["path"] for row in rows]
-    pd.testing.assert_frame_equal(matrix, prediction_matrix(demo)[matrix.columns])
+    words = dict(zip(demo["name"], groups.labels(demo), strict=True))
+    named = prediction_matrix(demo).rename(columns=words)
+    pd.testing.assert_frame_equal(matrix, named[matrix.columns])
 
 
 def test_runs_on_other_images_are_left_out_and_named(demo, tmp_path):
@@ -62,7 +69,7 @@ def test_equal_names_are_told_apart(demo):
     given = answers.answers(runs)
     assert len(given.columns) == len(demo) + 2
     assert answers.identical_columns(answers.correct(given)) == [
-        sorted([c for c in given.columns if c.startswith(demo["name"].iloc[0])])
+        sorted([c for c in given.columns if c.startswith(groups.run_label(demo.iloc[0]))])
     ]
 
 
@@ -164,3 +171,53 @@ def test_hard_images_are_shown_with_their_pixels(tmp_path):
     assert "taken for Other Car" in shown and "gone.png" in shown and "easy.png" not in shown
     solved = pictures.images_figure(images[images["runs_right"] > 0], tmp_path, SOURCE)
     assert "3 of 3 right" in texts(solved)
+
+
+def test_figures_tell_the_numbers_of_the_claims(tmp_path):
+    fake_thesis(tmp_path, hard_class=3)
+    for name, group in (
+        ("compound", "scaling"),
+        ("float32", "execution"),
+        ("SAN-396 seed 1000", "pretrained"),
+    ):
+        fake_run(tmp_path, name, group, 0.99, seed=1000)
+    runs = load_runs(tmp_path, ("finished",))
+    expected = {"C116": "3", "C117": "5", "C118": "62", "C120": "15"}
+    told = findings(expected, Trained(runs, True, "made up"))
+    drawn = groups.grid_draws(runs)
+    given = answers.answers(drawn)
+    matrix = answers.correct(given)
+    bars = pictures.matrix_figure(matrix, drawn, SOURCE).axes[0].patches
+    assert len(bars) == int(told["C118"].got)
+    assert [bar.get_height() for bar in bars] == sorted(matrix.mean(), reverse=True)
+    blue = [to_hex(bar.get_facecolor()) == groups.COLOURS["pretrained"].lower() for bar in bars]
+    assert np.cumprod(blue).sum() == int(told["C120"].got)
+    named = pd.DataFrame({"class_id": range(196), "class_name": thesis.class_names()})
+    classes = answers.hardest_classes(given, named)
+    ax = pictures.classes_figure(classes, SOURCE).axes[0]
+    never = [bar.get_width() for bar in ax.patches[20:]]
+    assert never == sorted(never, reverse=True)  # sorted by what is drawn
+    assert ax.get_yticklabels()[0].get_text().endswith(f"({told['C116'].got})")
+    assert told["C116"].found.startswith(f"{never[0]:.0f} of its images")
+    assert told["C117"].found.startswith(f"{classes['never_right'].sum()} images of all classes")
+    assert int(told["C117"].got) == never[0]
+
+
+def test_bars_tell_the_page_which_run_they_are(demo):
+    matrix = answers.correct(answers.answers(demo))
+    columns = thesis.prediction_matrix_runs()
+    shares = pictures.shares_figure(matrix, demo, SOURCE, columns, PUBLISHED)
+    for ax in (pictures.matrix_figure(matrix, demo, SOURCE).axes[0], shares.axes[0]):
+        titles = [bar.get_gid() for bar in ax.patches]
+        for title, (name, share) in zip(titles, matrix.mean().items(), strict=True):
+            assert title.startswith("title:") and title.endswith(f"{name}: {share:.1%} right")
+    assert shares.axes[1].patches[0].get_gid() == "title:pretrained, SAN-396: 90.3% right"
+
+
+def test_no_words_of_the_agreement_lie_on_others(whole_grid):
+    figure = pictures.agreement_figure(
+        answers.correct(answers.answers(whole_grid)), whole_grid, SOURCE
+    )
+    assert_legible(figure)
+    assert_apart(figure)
+    assert figure.legends and not any(ax.get_legend() for ax in figure.axes)
