@@ -53,7 +53,7 @@ def confusion_figure(answers: pd.DataFrame, names: list[str], source: str) -> Fi
     ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=8)
     ax.set_yticks(range(len(names)), labels, fontsize=8)
     ax.set(xlabel="answer", ylabel="class", title=right)
-    small = 8 if len(names) <= 20 else 6.5
+    small = 8 if len(names) <= 20 else 7.5
     for (row, column), count in np.ndenumerate(counts):
         if count:
             colour = "white" if shares[row, column] > 0.55 else "black"
