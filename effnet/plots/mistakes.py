@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from effnet.plots.gallery import Tile, gallery
 from effnet.plots.groups import absent
-from effnet.plots.style import OURS, footnote, new_figure, plain, styled
+from effnet.plots.style import OURS, WIDTH, footnote, new_figure, plain, styled
 
 MOST_CLASSES = 28  # of a confusion matrix that can be read
 PAIRS = 20
@@ -46,7 +46,7 @@ def confusion_figure(answers: pd.DataFrame, names: list[str], source: str) -> Fi
     np.add.at(counts, (answers["class_id"], answers["predicted_class_id"]), 1)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     size = 3.0 + 0.28 * len(names)
-    figure, ax = new_figure(height=min(9.0, size))
+    figure, ax = new_figure(width=min(WIDTH, size + 1.8), height=min(WIDTH, size))
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ax.grid(False)
     labels = [plain(name, 28) for name in names]

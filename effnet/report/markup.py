@@ -51,14 +51,14 @@ def clean(page: object) -> str:
 
 
 def aligned(page: str) -> str:
-    """Clean HTML in whose tables columns of numbers, heads too, are of the class `number`."""
+    """Clean HTML whose tables have one line of heads, numbers and their heads of class `number`."""
     return re.sub(r"<table\b.*?</table>", lambda table: _aligned(table[0]), page, flags=re.DOTALL)
 
 
 def _aligned(table: str) -> str:
     if "span=" in table:  # a head over several columns
         return table
-    rows = re.split(r"(?=<tr\b)", table)
+    rows = _one_head(re.split(r"(?=<tr\b)", table))
     columns: dict[int, list[str]] = {}
     for row in rows:
         for place, cell in enumerate(CELL.finditer(row)):
@@ -82,6 +82,17 @@ def _aligned(table: str) -> str:
         )
 
     return "".join(map(mark, rows))
+
+
+def _one_head(rows: list[str]) -> list[str]:
+    """The rows of a table without the line that pandas gives the name of an index alone."""
+    if len(rows) < 3:
+        return rows
+    (first, *_), (name, *rest) = ([c[3] for c in CELL.finditer(row)] or [""] for row in rows[1:3])
+    if first or not name or any(rest) or "<td" in rows[2]:
+        return rows
+    after = rows[2].partition("</tr>")[2]  # the head's end
+    return [rows[0], rows[1].replace("></th>", f">{name}</th>", 1) + after, *rows[3:]]
 
 
 def formulas(page: str) -> str:

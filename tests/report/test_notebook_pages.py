@@ -1,5 +1,7 @@
 """Pages of executed notebooks: their code, their outputs, and the way from one to the next."""
 
+import re
+
 import nbformat
 import pandas as pd
 import pytest
@@ -76,6 +78,10 @@ def test_columns_of_numbers_are_set_to_the_right_with_their_heads():
     assert page.count('<th class="number">') == 2 and '<th class="number">share (%)</th>' in page
     assert page.count('<td class="number">') == 4 and "<td>another</td>" in page
     assert ">class</th>" in page and 'class="number">class' not in page
+    named = aligned(TABLE.set_index("class")._repr_html_())
+    assert named.count("<tr") == 3 and re.search(
+        r"<th>class</th>\s*<th class=\"number\">share", named
+    )
     spanning = '<table><tr><td colspan="2">1</td></tr><tr><td>1</td><td>2</td></tr></table>'
     assert aligned(spanning) == spanning
     words = "<table><tr><th>n</th></tr><tr><td>7</td></tr><tr><td>none</td></tr></table>"
