@@ -4,6 +4,8 @@
 `effnet.thesis.annotations`.
 """
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -184,7 +186,8 @@ def image_statistics(sums: pd.DataFrame, statistics: pd.DataFrame, source: str) 
         ),
     )
     for ax, channel in zip(axes, ("red", "green", "blue"), strict=True):
-        _cloud(ax, *map(pd.Series, per_image(sums, channel)), grey=True)
+        one, other = per_image(sums, channel)
+        _cloud(ax, pd.Series(one), pd.Series(other), grey=True)
         for mean, deviation, colour, marker, label in marks:
             row = table.loc[channel]
             ax.plot(row[mean], row[deviation], marker, color=colour, ms=7, mec="white", label=label)
@@ -203,7 +206,7 @@ def _cloud(ax: Axes, x: pd.Series, y: pd.Series, what: str = "", grey: bool = Fa
 
     Both axes are logarithmic, with plain numbers, where a few values dwarf the others.
     """
-    scale = "log" if x.max() > 8 * x.median() else "linear"
+    scale: Literal["linear", "log"] = "log" if x.max() > 8 * x.median() else "linear"
     if len(x) <= MOST_DOTS:
         ax.scatter(x, y, s=14, alpha=0.5, color=GREY if grey else BLUE, linewidths=0)
         ax.set(xscale=scale, yscale=scale)
@@ -213,7 +216,7 @@ def _cloud(ax: Axes, x: pd.Series, y: pd.Series, what: str = "", grey: bool = Fa
             cmap=GREYS if grey else CELLS,
         )  # fmt: skip
         if what:
-            ticks = [n for n in (1, 10, 100, 1000) if n <= cells.get_array().max()]
+            ticks = [n for n in (1, 10, 100, 1000) if n <= np.asarray(cells.get_array()).max()]
             bar = ax.figure.colorbar(cells, ax=ax, label=f"{what} in a cell", ticks=ticks)
             bar.ax.set(yticklabels=[f"{n:,}" for n in ticks])
             bar.minorticks_off()
@@ -229,5 +232,6 @@ def _histogram(ax: Axes, values: pd.Series, label: str, what: str) -> None:
     ax.axvline(values.median(), color=ORANGE, linestyle="--", label=f"median {values.median():.3g}")
     ax.legend(loc="best")
     ax.set(xlabel=label, ylabel=what)
+    ax.yaxis.get_major_locator().set_params(integer=True)
     ax.yaxis.set_major_formatter(NUMBERS)
     ax.margins(y=0.25)  # for the legend

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import PIL.Image
@@ -28,8 +28,8 @@ from effnet.trial import check_tracker
 from effnet.verdicts.profile import is_part, is_real, read_profile
 
 SCREEN_DPI = 100  # at which a notebook shows a figure
-Runs = pd.DataFrame | pd.Series | None
-Published = str | Sequence[str]
+Runs: TypeAlias = pd.DataFrame | pd.Series | None
+Published: TypeAlias = str | Sequence[str]
 
 
 class Session:
@@ -290,7 +290,7 @@ class Session:
     ) -> None:
         """The JSON beside a figure or table: what made it."""
         rows = None if runs is None else pd.DataFrame(runs.to_frame().T if runs.ndim == 1 else runs)
-        ids = [] if rows is None else sorted(rows["trial_id"])
+        ids: list[str] = [] if rows is None else sorted(rows["trial_id"])
         files = [published] if isinstance(published, str) else published
         # Of published numbers, or of a network alone, it says nothing about the profile's data.
         own = bool(ids) or (not files if images is None else images)
