@@ -259,12 +259,7 @@ class Session:
         path = self.reports / "tables" / f"{name}.csv"
         write_csv(path, table, index=table.index.name is not None)
         self._record([path], name, caption, runs, published, images)
-        shown = blank_missing(table if table.index.name is None else table.reset_index())
-        shown.columns = [str(column).replace("_", " ") for column in shown.columns]
-        # As on the report's page: without the numbers of the rows.
-        whole = {"index": False, "max_rows": None}
-        texts = {"text/html": shown.to_html(**whole), "text/plain": shown.to_string(**whole)}
-        display(texts, raw=True)
+        display(_texts(table), raw=True)
         display(Markdown(f"**{name}.** {caption}"))
 
     def claims(self) -> None:
@@ -276,7 +271,7 @@ class Session:
         if self.images:
             display(Markdown("These are other images: nothing here speaks of the thesis's claims."))
         else:
-            display(closing_table(self.home, self.notebook))
+            display(_texts(closing_table(self.home, self.notebook)), raw=True)
 
     def _record(
         self,
@@ -319,3 +314,15 @@ class Session:
             },
             keep_equal=self.recorded,
         )
+
+
+def _texts(table: pd.DataFrame) -> dict[str, str]:
+    """A table as a notebook shows it, and the report's page: without the numbers of its rows."""
+    table = blank_missing(table if table.index.name is None else table.reset_index())
+    table.columns = [str(column).replace("_", " ") for column in table.columns]
+    whole = {"index": False, "max_rows": None, "float_format": _number}
+    return {"text/html": table.to_html(**whole), "text/plain": table.to_string(**whole)}
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"

@@ -118,10 +118,11 @@ def test_a_table_is_shown_as_it_is_written(session, monkeypatch):
     """With the index where it has a name, without the numbers of rows, its columns in words."""
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda value, **_: shown.append(value))
-    table = pd.DataFrame({"last_epoch": [7, 8]}, index=pd.Index(["x", "y"], name="run"))
-    plain = table.reset_index(drop=True)
-    for one, heads in ((table, ["run", "last epoch"]), (plain, ["last epoch"])):
+    table = pd.DataFrame({"last_epoch": [7, 8], "share": [0.25, 4e6]})
+    named = table.set_index(pd.Index(["x", "y"], name="run"))
+    for one, heads in ((named, ["run", "last epoch", "share"]), (table, ["last epoch", "share"])):
         session.table(one, "tab_a", "A caption.", images=False)
         found = re.findall(r"<th>(.*?)</th>", shown[0]["text/html"])
-        assert found == heads and "<td>8</td>" in shown[0]["text/html"]
+        assert found == heads
+        assert all(f"<td>{text}</td>" in shown[0]["text/html"] for text in ("8", "0.25", "4000000"))
         shown.clear()
