@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from effnet.datasets.normalisation import per_image
 from effnet.plots.dataset_tables import BINS, class_counts, outliers
@@ -232,6 +232,6 @@ def _histogram(ax: Axes, values: pd.Series, label: str, what: str) -> None:
     ax.axvline(values.median(), color=ORANGE, linestyle="--", label=f"median {values.median():.3g}")
     ax.legend(loc="best")
     ax.set(xlabel=label, ylabel=what)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_formatter(NUMBERS)
     ax.margins(y=0.25)  # for the legend
