@@ -13,6 +13,10 @@ from effnet.files import digest
 from effnet.paths import DATA, relative
 
 FOLDER = DATA / "thesis"
+TITLE = "EfficientNet network and its performance on Stanford cars dataset"
+AUTHOR, YEAR = "Mateusz Kalinowski", 2020
+REPOSITORY = "https://github.com/matkalinowski/EfficientNet-on-Stanford-Cars-Dataset"
+IMAGES = f"{REPOSITORY}/blob/master/images/"
 # Whose numbers a file holds, where they are not the thesis's own.
 PAPER = "the EfficientNet paper, as the thesis shows it"
 CARS = "the annotations of Stanford Cars"
@@ -41,8 +45,12 @@ def sections() -> pd.DataFrame:
 
 
 def figures() -> pd.DataFrame:
-    """The 34 figures in order: `figure` id (`fig01` to `fig34`), section, kind, notebook."""
-    return _read("figures", text=("section",))
+    """The 34 figures in order: `figure` id (`fig01` to `fig34`), section, kind, title, what it
+    `shows`, notebook, and `original`, the address of the thesis's image ("" where it has none).
+    """
+    table = _read("figures", text=("section",))
+    table["original"] = (IMAGES + table["image"]).fillna("")
+    return table
 
 
 def heatmaps() -> pd.DataFrame:
@@ -131,6 +139,19 @@ def transfer_paper() -> pd.DataFrame:
 def b0_table() -> pd.DataFrame:
     """Figure 2: the nine stages of EfficientNet-B0."""
     return _read("b0_table")
+
+
+def b0_drawing() -> pd.DataFrame:
+    """Figure 1: `box` (1 to 17), `operator`, and `output`, the size written behind the box."""
+    return _read("b0_drawing")
+
+
+def printed(name: str) -> pd.DataFrame:
+    """The table `name`.csv with every cell as the text that stands there.
+
+    0.70 keeps its zero, 26 gets none; an empty cell is an empty text.
+    """
+    return _read(name, tuple(_read(name).columns)).fillna("")
 
 
 def annotations() -> pd.DataFrame:

@@ -29,6 +29,7 @@ LOADERS = [
     thesis.efficientnet_paper,
     thesis.transfer_paper,
     thesis.b0_table,
+    thesis.b0_drawing,
     thesis.annotations,
 ]
 
@@ -207,6 +208,24 @@ def test_class_names_are_by_id():
     names = thesis.class_names()
     assert len(names) == len(set(names)) == 196
     assert names[118] == "GMC Savana Van 2012" and names[183] == "Suzuki SX4 Sedan 2012"
+
+
+def test_printed_tables_keep_every_digit():
+    table = thesis.printed("efficientnet_paper")
+    assert table["flops_billions"].tolist()[3:5] == ["0.70", "11"]
+    assert table["flops_ratio"].iloc[-1] == ""
+
+
+def test_printed_ratios_follow_from_the_printed_numbers():
+    """To the digits of both: the paper divided before it rounded."""
+    table = thesis.efficientnet_paper().set_index("model")
+    for column in ("params", "flops"):
+        size = table[f"{column}_{'millions' if column == 'params' else 'billions'}"]
+        head = size.reindex(table["baseline_of"].fillna("")).to_numpy()
+        ratio = table[f"{column}_ratio"]
+        assert (ratio[table["baseline_of"].isna()] == 1).all()
+        off = ((size / head) / ratio - 1).abs().dropna()
+        assert len(off) >= 15 and off.max() < 0.09
 
 
 def test_identical_columns_of_the_prediction_matrix_name_each_other():

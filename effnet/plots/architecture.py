@@ -1,22 +1,23 @@
-"""Figures 1 and 4, drawn from what hooks see in real models (thesis sections 2.1 and 2.2).
+"""Figure 1, drawn from what hooks see in a real model (thesis section 2.1).
 
-Every box, width and label comes from `effnet.count.block_shapes`; no size is written here.
+Every box, kernel and label comes from `effnet.count.block_shapes`; no size is written here.
 """
 
+import itertools
+
 import pandas as pd
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from effnet.count import block_shapes, count_flops
-from effnet.model import SCALES, EfficientNet, build_model
+from effnet.count import block_shapes
+from effnet.model import EfficientNet
 from effnet.plots.style import (
     BLACK,
     BLUE,
     COLOURS,
     GREY,
-    LIGHT,
+    ORANGE,
     VERMILLION,
     footnote,
     hide_axes,
@@ -25,25 +26,33 @@ from effnet.plots.style import (
 )
 
 PER_ROW = 19  # boxes in a row of figure 1: all of B0
+BOX = 0.5  # its width, and that of the arrow before it
+APART = 3.6  # from row to row
 
 
 @styled
-def chain(model: EfficientNet, image_size: int, title: str = "EfficientNet-B0") -> Figure:
+def chain(
+    model: EfficientNet,
+    image_size: int,
+    drawn: pd.DataFrame | None = None,
+    title: str = "EfficientNet-B0",
+) -> Figure:
     """Figure 1: the layers from left to right, the size of the tensor on every arrow.
 
-    Tall boxes have 5x5 kernels; the colour tells the operator. Deeper models wrap into rows.
+    Tall boxes have 5x5 kernels; the colour tells the operator. Deeper models wrap into rows. Where
+    the thesis's drawing (`drawn`, from `thesis.b0_drawing`) has something else, it is marked.
     """
     shapes = block_shapes(model, image_size)
     rows = -(-len(shapes) // PER_ROW)
-    figure, ax = new_figure(height=2.6 * rows + 0.3)
+    figure, ax = new_figure(height=2.9 * rows + 0.3)
     operators = list(dict.fromkeys(shapes["operator"]))
     palette = dict(zip(operators, [GREY, BLACK, VERMILLION, BLUE, *COLOURS[2:]], strict=False))
     for i, layer in enumerate(shapes.itertuples()):
-        x, y = i % PER_ROW, -3.2 * (i // PER_ROW)
+        x, y = _place(i)
         tall = 1.15 if layer.kernel_size == 5 else 0.9
         box = FancyBboxPatch(
             (x, y - tall),
-            0.5,
+            BOX,
             2 * tall,
             boxstyle="round,pad=0,rounding_size=0.05",
             facecolor="white",
@@ -52,7 +61,7 @@ def chain(model: EfficientNet, image_size: int, title: str = "EfficientNet-B0") 
         )
         ax.add_patch(box)
         ax.text(
-            x + 0.25,
+            x + BOX / 2,
             y,
             layer.operator,
             rotation=90,
@@ -62,82 +71,33 @@ def chain(model: EfficientNet, image_size: int, title: str = "EfficientNet-B0") 
             fontsize=9,
             fontweight="bold",
         )
-        _arrow(ax, x - 0.5, x, y, _size(layer.in_height, layer.in_width, layer.in_channels))
-    _arrow(ax, x + 0.5, x + 1, y, str(layer.out_channels))
-    ax.set(xlim=(-0.6, PER_ROW + 0.1), ylim=(-3.2 * (rows - 1) - 1.3, 1.3))
+        _arrow(ax, x - BOX, x, y, _size(layer.in_height, layer.in_width, layer.in_channels))
+    _arrow(ax, x + BOX, x + 2 * BOX, y, str(layer.out_channels))
+    if drawn is not None:
+        _mark(ax, differences(shapes, drawn))
+        footnote(figure, "Sizes and boxes: the model. Tinted: where the thesis's drawing differs.")
+    ax.set(xlim=(-0.6, PER_ROW + 0.1), ylim=(-APART * (rows - 1) - 1.9, 1.3))
     ax.set_title(f"{title}: {len(model._blocks)} MBConv blocks between stem and head")
     hide_axes(ax)
     return figure
 
 
-def five_scalings(
-    factor: float = 2.0, compound: tuple[float, float, float] = (1.2, 1.4, 1.3)
-) -> dict[str, tuple[EfficientNet, int]]:
-    """The networks of figure 4: B0, and B0 wider, deeper, on larger images, or all three.
+def differences(shapes: pd.DataFrame, drawn: pd.DataFrame) -> list[tuple[int, bool, str]]:
+    """Layer, whether it is about the arrow behind it, and what the thesis's drawing has there.
 
-    `factor` scales a single dimension; `compound` is (width, depth, resolution), by default the
-    compound model of the paper's comparison. Returns label -> (model without weights, image size).
+    `shapes` from `effnet.count.block_shapes`, `drawn` from `thesis.b0_drawing`.
     """
-    base = SCALES["b0"].resolution
-
-    def network(width: float, depth: float, resolution: float) -> tuple[EfficientNet, int]:
-        with torch.device("meta"):
-            model = build_model("b0", width_coefficient=width, depth_coefficient=depth)
-        assert isinstance(model, EfficientNet)
-        return model, round(base * resolution)
-
-    w, d, r = compound
-    return {
-        "(a) baseline\n": network(1, 1, 1),
-        f"(b) width\n$w$ = {factor:g}": network(factor, 1, 1),
-        f"(c) depth\n$d$ = {factor:g}": network(1, factor, 1),
-        f"(d) resolution\n$r$ = {factor:g}": network(1, 1, factor),
-        f"(e) compound\n$w$ {w:g}, $d$ {d:g}, $r$ {r:g}": network(w, d, r),
-    }
-
-
-@styled
-def scaling_stacks(models: dict[str, tuple[EfficientNet, int]]) -> Figure:
-    """Figure 4: each model's layers from the input (bottom) upwards, all on one scale.
-
-    `models`: label -> (model, image size). A bar is a layer: as wide as its output has channels,
-    as high as its output map has rows. Colours tell the seven stages apart.
-    """
-    shapes = {name: block_shapes(model, size).iloc[:-2] for name, (model, size) in models.items()}
-    widest = max(table["out_channels"].max() for table in shapes.values())
-    highest = max(table["out_height"].sum() for table in shapes.values())
-    figure, axes = new_figure(1, len(models), height=5.6, squeeze=False)
-    for ax, (name, table) in zip(axes[0], shapes.items(), strict=True):
-        bottom = 0
-        for layer in table.itertuples():
-            colour = COLOURS[(layer.stage - 1) % len(COLOURS)] if layer.stage > 1 else LIGHT
-            ax.add_patch(
-                Rectangle(
-                    (-layer.out_channels / 2, bottom),
-                    layer.out_channels,
-                    layer.out_height,
-                    facecolor=colour,
-                    edgecolor="white",
-                    linewidth=0.4,
-                )
-            )
-            bottom += layer.out_height
-        model, size = models[name]
-        _bracket(ax, table["out_channels"].max(), bottom, highest)
-        ax.set(xlim=(-widest * 0.55, widest * 0.55), ylim=(-0.02 * highest, 1.09 * highest))
-        ax.set_title(name)
-        ax.set_xlabel(
-            f"{len(table) - 1} blocks\n{size} px\n{count_flops(model, size) / 1e9:.2f} billion\n"
-            "multiply-adds"
-        )
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
-    footnote(
-        figure,
-        "A bar is a layer, the stem at the bottom: width its channels, height the rows of its "
-        "output, colours the stages; the figure is to scale.",
-    )
-    return figure
+    found = []
+    boxes = [*drawn.itertuples(), *[None] * (len(shapes) - len(drawn))]
+    for i, (layer, box) in enumerate(zip(shapes.itertuples(), boxes, strict=True)):
+        if box is None:
+            found.append((i, False, "no such box"))
+            continue
+        if layer.operator.replace(" k", " ") != box.operator:
+            found.append((i, False, box.operator))
+        if _size(layer.out_height, layer.out_width, layer.out_channels) != box.output:
+            found.append((i, True, box.output))
+    return found
 
 
 def shape_table(model: EfficientNet, image_size: int) -> pd.DataFrame:
@@ -153,11 +113,16 @@ def shape_table(model: EfficientNet, image_size: int) -> pd.DataFrame:
             "output": [
                 _size(r.out_height, r.out_width, r.out_channels) for r in shapes.itertuples()
             ],
-            "squeezed": shapes["squeezed_channels"],
+            "squeezed channels": shapes["squeezed_channels"],
             "drop connect": shapes["drop_rate"].round(4),
             "parameters": shapes["parameters"],
         }
     )
+
+
+def _place(layer: int) -> tuple[float, float]:
+    """Left edge and middle of a layer's box."""
+    return layer % PER_ROW, -APART * (layer // PER_ROW)
 
 
 def _size(height: int, width: int, channels: int) -> str:
@@ -170,18 +135,18 @@ def _arrow(ax: Axes, start: float, end: float, y: float, label: str) -> None:
     ax.text((start + end) / 2, y - 0.35, label, rotation=90, ha="center", va="bottom", fontsize=9)
 
 
-def _bracket(ax: Axes, width: int, top: float, highest: float) -> None:
-    """The widest layer's channels above a stack."""
-    y = top + 0.015 * highest
-    ax.annotate(
-        "",
-        (-width / 2, y),
-        (width / 2, y),
-        arrowprops={
-            "arrowstyle": "|-|,widthA=0.25,widthB=0.25",
-            "color": GREY,
-            "shrinkA": 0,
-            "shrinkB": 0,
-        },
-    )
-    ax.text(0, y + 0.012 * highest, f"{width} channels", ha="center", va="bottom", fontsize=9)
+def _mark(ax: Axes, found: list[tuple[int, bool, str]]) -> None:
+    """A tint behind each difference, and one note below neighbours that differ alike."""
+    for (behind, text), group in itertools.groupby(found, key=lambda difference: difference[1:]):
+        places = [_place(layer) for layer, *_ in group]
+        shift, width, height = (BOX, BOX, 1.65) if behind else (-0.15, BOX + 0.3, 2.2)
+        for x, y in places:
+            low = y - 0.6 if behind else y - 1.1
+            ax.add_patch(
+                Rectangle((x + shift, low), width, height, color=ORANGE, alpha=0.35, lw=0, zorder=0)
+            )
+        (left, y), (right, _) = places[0], places[-1]
+        ends = left + shift, right + shift + width
+        ax.plot([ends[0], *ends, ends[1]], [y - 1.25, y - 1.35, y - 1.35, y - 1.25], color=ORANGE)
+        note = f"the thesis's drawing\nhas {text}"
+        ax.text(sum(ends) / 2, y - 1.42, note, ha="center", va="top", fontsize=9)

@@ -102,32 +102,50 @@ def look(run: pd.Series, data_dir: Path | str, paths: Sequence[str]) -> Maps:
     return Maps(heat.numpy(), predicted.numpy(), probability.numpy())
 
 
+def learned(accuracy: float, class_ids: pd.Series) -> bool:
+    """Whether a network is right more often than guessing, by over two standard errors of that.
+
+    `accuracy`: its share of right answers, of images of these classes. Guessing names the commonest
+    class every time.
+    """
+    guess = class_ids.value_counts(normalize=True).max()
+    return bool(accuracy > guess + 2 * np.sqrt(guess * (1 - guess) / len(class_ids)))
+
+
 @styled
 def activation_maps(
     pictures: Sequence[np.ndarray],
     class_ids: Sequence[int],
     names: Sequence[str],
-    maps: dict[str, Maps],
+    maps: dict[str, Maps | None],
+    heading: str = "image",
+    source: str = "",
 ) -> Figure:
     """Figure 8: a row per image, a column per network, the heat over the gray picture.
 
     pictures: uint8 (S, S, 3). class_ids: their true classes. names: class names by id.
-    maps: title of a column -> what that network sees.
+    maps: title of a column -> what that network sees; None: it learned nothing, and its panels
+    say so. heading: over the pictures, as many lines as the titles.
     """
     rows, columns = len(pictures), len(maps) + 1
-    figure, axes = new_figure(rows, columns, height=1.75 * rows + 0.9, squeeze=False)
+    figure, axes = new_figure(rows, columns, height=1.55 * rows + 1.2, squeeze=False)
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.grid(False)
         ax.spines[:].set_visible(False)
-    axes[0, 0].set_title("image", fontsize=10)
-    for ax, (title, seen) in zip(axes[0, 1:], maps.items(), strict=True):
-        ax.set_title(f"{title}, map {seen.heat.shape[1]}x{seen.heat.shape[2]}", fontsize=10)
+    for ax, title in zip(axes[0], [heading, *maps], strict=True):
+        for i, line in enumerate(title.split("\n")[::-1]):  # one by one, so that all are level
+            ax.annotate(line, (0.5, 1), xytext=(0, 5 + 12 * i), xycoords="axes fraction",
+                        textcoords="offset points", ha="center", fontsize=8.5)  # fmt: skip
+    shown = None
     for i, (image, class_id) in enumerate(zip(pictures, class_ids, strict=True)):
         axes[i, 0].imshow(image)
         _below(axes[i, 0], names[class_id], "black")
         gray, side = image.mean(2), len(image)
         for ax, seen in zip(axes[i, 1:], maps.values(), strict=True):
+            if seen is None:
+                _nothing(ax, side)
+                continue
             ax.imshow(gray, cmap="gray", vmin=0, vmax=255)
             shown = ax.imshow(
                 seen.heat[i],
@@ -141,40 +159,71 @@ def activation_maps(
             right = seen.predicted[i] == class_id
             text = "right" if right else names[seen.predicted[i]][:50]
             _below(ax, f"{text} ({seen.probability[i]:.0%})", GREEN if right else VERMILLION)
-    bar = figure.colorbar(shown, ax=axes, shrink=0.7, aspect=30, pad=0.01)
-    bar.set_label("evidence for the predicted class\n(share of the map's maximum)")
-    footnote(
-        figure,
-        "Below each map: whether the network is right, else what it takes the car for, and its "
-        "probability. A dark map: no positive evidence.",
-    )
+    if shown:
+        bar = figure.colorbar(shown, ax=axes, shrink=0.7, aspect=30, pad=0.01)
+        bar.set_label("evidence for the predicted class\n(share of the map's maximum)")
+        footnote(
+            figure,
+            "Below each map: whether the network is right, else what it takes the car for, and its "
+            f"probability.\nA dark map: no positive evidence. {source}",
+        )
+    else:
+        footnote(figure, source)
     return figure
 
 
-def scaled_networks(runs: pd.DataFrame) -> Figure:
+def scaled_networks(runs: pd.DataFrame, published: pd.DataFrame, source: str = "") -> Figure:
     """Figure 8 from finished runs that differ in width, depth and resolution alone.
 
-    The columns stand in the order of `runs`, titled by their names. Without runs the figure says
-    so.
+    The columns stand in the order of `runs`, titled by their names, their coefficients and those of
+    the thesis's network that is scaled likewise (`published`, from `thesis.scaling_models`).
+    Without runs the figure says so.
     """
+    title = "Class activation maps of scaled networks"
     if runs.empty:
-        return absent(
-            "Class activation maps of scaled networks",
-            "No scaled networks are trained yet in this profile (its group `scaling`).",
-        )
+        missing = "No scaled networks in this report; the profile “demo” trains five."
+        return absent(title, missing, source)
     data = open_dataset(resolve(runs.iloc[0]["data_dir"]))
-    paths = choose_images(runs)
     true = predictions(runs.iloc[0]).set_index("path")["class_id"]
-    maps = {_title(run): look(run, data.root, paths) for _, run in runs.iterrows()}
+    able = [learned(accuracy, true) for accuracy in runs["max_val_acc"]]  # that of the weights kept
+    paths = choose_images(runs[able] if any(able) else runs, count=3 if any(able) else 1)
+    maps = {
+        _title(run, runs["image_size"].min(), published): look(run, data.root, paths)
+        if knows
+        else None
+        for (_, run), knows in zip(runs.iterrows(), able, strict=True)
+    }
     pictures = [picture(data.root, path, int(runs["image_size"].max()), 3) for path in paths]
-    return activation_maps(pictures, [int(true[p]) for p in paths], data.class_names, maps)
+    guess = true.value_counts(normalize=True).max()
+    heading = f"image\n\nhere:\nin the thesis:\nright (guessing: {guess:.0%}):"
+    class_ids = [int(true[path]) for path in paths]
+    return activation_maps(pictures, class_ids, data.class_names, maps, heading, source)
 
 
-def _title(run: pd.Series) -> str:
-    coefficients = {"w": run["width_coefficient"], "d": run["depth_coefficient"]}
-    shown = [f"${k}$={1 if pd.isna(v) else v:g}" for k, v in coefficients.items()]
+def _title(run: pd.Series, base: int, published: pd.DataFrame) -> str:
+    """Name, image side, coefficients here and in the thesis, share of right answers."""
+    depth, width = run[["depth_coefficient", "width_coefficient"]].fillna(1).astype(float)
+    here = (depth, width, run["image_size"] / base)
+    factors = published[["depth", "width", "resolution"]].fillna(1).to_numpy(float)
+    like = ((factors != 1) == (np.array(here) != 1)).all(axis=1)
+    there = factors[like][0] if like.any() else ()
     name = plain(run["name"].removeprefix("scaling "), 30)
-    return f"{name}\n{' '.join(shown)}\n{run['image_size']} px"
+    return (
+        f"{name}\n{run['image_size']} px\n{_coefficients(here)}\n{_coefficients(there)}\n"
+        f"{run['max_val_acc']:.0%}"
+    )
+
+
+def _coefficients(values: Sequence[float]) -> str:
+    shown = [f"{k}={v:.3g}" for k, v in zip("dwr", values, strict=False) if v != 1]
+    return " ".join(shown) or ("d=w=r=1" if len(values) else "–")
+
+
+def _nothing(ax: Axes, side: int) -> None:
+    """The panel of a network that learned nothing."""
+    ax.set(xlim=(0, side), ylim=(0, side), aspect="equal", facecolor="#F0F0F0")
+    text = "no map: not\nclearly better\nthan guessing"
+    ax.text(side / 2, side / 2, text, ha="center", va="center", fontsize=8.5)
 
 
 def _below(ax: Axes, text: str, colour: str) -> None:

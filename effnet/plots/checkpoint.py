@@ -6,10 +6,10 @@ k//2 zeros on all sides. Both are loaded here, and shown the same images.
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -17,11 +17,13 @@ from torch import Tensor
 from effnet.count import count_parameters, count_trainable_parameters
 from effnet.model import PADDINGS, SCALES, Conv2d, build_model
 from effnet.plots.groups import absent
-from effnet.plots.style import BLUE, GREY, LIGHT, VERMILLION, footnote, new_figure, styled
+from effnet.plots.style import BLUE, LIGHT, VERMILLION, footnote, new_figure, styled
 from effnet.train import make_model
 from effnet.trial import Trial
 from effnet.weights.formats import read_tensors
 from effnet.weights.load import load_weights
+
+DENSITY = LinearSegmentedColormap.from_list("density", ["#BBD7EC", BLUE, "#00243D"])
 
 
 def trainable_table(trial: Trial, num_classes: int, checkpoint: Path | None) -> pd.DataFrame:
@@ -71,7 +73,10 @@ def logits_under(checkpoint: Path | None, trial: Trial, images: Tensor) -> dict[
 
 
 def padding_table(logits: dict[str, Tensor]) -> pd.DataFrame:
-    """How far the logits of the two paddings are apart, a row per measure; none without logits."""
+    """How far the logits of the two paddings are apart, a row per measure; none without logits.
+
+    Values are texts: counts and shares do not have the same digits.
+    """
     columns = ["measure", "value"]
     if not logits:
         return pd.DataFrame(columns=columns)
@@ -87,7 +92,8 @@ def padding_table(logits: dict[str, Tensor]) -> pd.DataFrame:
         "mean difference, as a share of the deviation": (gap.mean() / same.std()).item(),
         "images with the same predicted class (%)": 100 * agree,
     }
-    return pd.DataFrame(rows.items(), columns=columns)
+    texts = [f"{v}" if isinstance(v, int) else f"{v:.4g}" for v in rows.values()]
+    return pd.DataFrame(zip(rows, texts, strict=True), columns=columns)
 
 
 @styled
@@ -105,17 +111,16 @@ def padding_effect(logits: dict[str, Tensor], side: int = 8) -> Figure:
     left.set_axis_off()
     left.set_title(f"3x3 convolution, stride 2, on a row of {side} pixels")
     same, symmetric = (logits[padding].flatten().numpy() for padding in PADDINGS)
-    chosen = np.random.default_rng(0).permutation(len(same))[:4000]
-    right.plot(same[chosen], symmetric[chosen], ".", ms=3, alpha=0.4, color=BLUE)
+    right.hexbin(same, symmetric, gridsize=45, bins="log", mincnt=1, cmap=DENSITY, linewidths=0.2)
     ends = [same.min(), same.max()]
-    right.plot(ends, ends, color=GREY, ls="--", lw=1.2, label="no difference")
+    right.plot(ends, ends, color=VERMILLION, ls="--", lw=1.2, label="no difference")
     right.set(xlabel='logit with "same" padding', ylabel='logit with "symmetric" padding')
     right.set_title("One checkpoint, two paddings")
     right.legend(loc="upper left")
     agree = (logits["same"].argmax(1) == logits["symmetric"].argmax(1)).float().mean().item()
     footnote(
         figure,
-        "Left: bars are what an output reads, hatched are zeros. Right: "
+        "Left: bars are what an output reads, hatched are zeros. Right (darker: more logits): "
         f"{len(logits['same'])} images, for {agree:.0%} of which both predict the same class.",
     )
     return figure

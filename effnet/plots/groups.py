@@ -1,7 +1,9 @@
 """What the figures of runs share: names and colours of the groups, seeds, and absent data."""
 
 import dataclasses
+import re
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,6 +60,8 @@ PUBLISHED_BEST = {
     "pretrained_frozen": "unnamed, figure 25",
 }
 PUBLISHED = "thesis (published)"
+# A field of a trial, or its short form in the name of a run, as a reader calls it.
+WORDS = {"p": "dropout", "wd": "decay", "dropout_rate": "dropout", "weight_decay": "decay"}
 
 
 def data_note(profile: str, demo: bool) -> str:
@@ -119,10 +123,36 @@ def best_of(runs: pd.DataFrame, group: str) -> pd.Series | None:
     return known.sort_values(keys, ascending=[False, False, True], kind="stable").iloc[0]
 
 
+def run_label(run: pd.Series | dict[str, Any], group: bool = True) -> str:
+    """What a reader calls a run: "pretrained, dropout 0.2, decay 0.01", with its seed if not 0.
+
+    So are runs called that a profile named after their group. The thesis's names (SAN-396) and
+    names of one's own stay, but for a group's id in them. `group` False leaves the group out, for
+    places that tell it otherwise. `run` is a row of `load_runs`.
+    """
+    name, own = str(run["name"]), str(run["group"])
+    again = re.fullmatch(r"(.*[^,]) seed (\d+)", name)
+    name, seed = (again[1], [f"seed {again[2]}"]) if again else (name, [])
+    settings = re.fullmatch(rf"{re.escape(own)}((?: \w+=.*)?)", name)
+    if not settings:
+        if own == "whole_photographs":
+            name = name.replace("whole ", "whole photographs, ", 1)
+        words = [group_name(word) if "_" in word else word for word in name.split(" ")]
+        return ", ".join([" ".join(words), *seed])
+    values = [value.split("=", 1) for value in re.split(r" (?=\w+=)", settings[1])[1:]]
+    # One that is called as its group is.
+    alone = [(f, f"{run[f]:g}") for f in ("dropout_rate", "weight_decay") if pd.notna(run.get(f))]
+    words = [
+        f"{WORDS.get(field, field.replace('_', ' '))} {value}" for field, value in values or alone
+    ]
+    return ", ".join([group_name(own)] * group + words + seed)
+
+
 def labels(runs: pd.DataFrame) -> pd.Series:
-    """The runs' names; a name that two runs share is told apart by the trial's id."""
-    twice = runs["name"].duplicated(keep=False)
-    return runs["name"].where(~twice, runs["name"] + " " + runs["trial_id"].str[:4])
+    """`run_label` of every run; one that two runs share is told apart by the trial's id."""
+    words = pd.Series([run_label(run) for _, run in runs.iterrows()], runs.index, dtype=object)
+    twice = words.duplicated(keep=False)
+    return words.where(~twice, words + " " + runs["trial_id"].str[:4])
 
 
 def published_run(published: pd.DataFrame | None, name: str) -> pd.Series | None:

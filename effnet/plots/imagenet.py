@@ -13,10 +13,10 @@ from effnet.errors import EffnetError
 from effnet.model import SCALES, build_model
 from effnet.plots.augmentation import picture
 from effnet.plots.groups import absent
-from effnet.plots.style import OURS, footnote, new_figure, plain, styled
+from effnet.plots.style import GREY, OURS, footnote, new_figure, plain, styled
 from effnet.weights.load import load_weights
 
-NETWORK = "lite0"
+NETWORK, NAME = "lite0", "EfficientNet-Lite0"
 BATCH = 32
 # ImageNet's own words for what Stanford Cars shows.
 CARS = {
@@ -71,14 +71,16 @@ def imagenet_figure(
         return absent(title, plain(error, 300, 60), source)
     shown = table["answer"].value_counts().head(15)
     figure, ax = new_figure(height=1.2 + 0.27 * len(shown))
-    colours = [OURS if answer in CARS else "#9A9A9A" for answer in shown.index]
-    ax.barh(range(len(shown)), shown.to_numpy(), color=colours)
+    colours = [OURS if answer in CARS else GREY for answer in shown.index]
+    bars = ax.barh(range(len(shown)), shown.to_numpy(), color=colours)
+    ax.bar_label(bars, padding=3, fontsize=9)
     ax.set_yticks(range(len(shown)), [plain(answer, 30) for answer in shown.index])
     ax.set_ylim(len(shown) - 0.4, -0.6)
     ax.set(
-        xlabel="images", title=f"{title}: {len(table)} images, {table['is_car'].mean():.0%} cars"
+        xlabel="images",
+        title=f"{title}: {len(table)} images, of which {table['is_car'].mean():.0%} are cars to it",
     )
     ax.grid(False, axis="y")
-    words = "blue: ImageNet's words for cars and what is on them; 1000 classes, none left out"
-    footnote(figure, f"{source}; {NETWORK} at {SCALES[NETWORK].resolution} px, unchanged; {words}")
+    words = "blue: its words for cars and what is on them"
+    footnote(figure, f"{source}; {NAME} at {SCALES[NETWORK].resolution} px, unchanged; {words}")
     return figure

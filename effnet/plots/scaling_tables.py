@@ -1,9 +1,10 @@
 """Tables 2, 7, 10 and 11 and the coefficients of B0 to B7, our own counts beside the published.
 
 Accuracies on ImageNet and on the other data sets are published ones throughout; parameters and
-multiply-adds are counted on the models of this kit (thesis sections 2.1 to 2.5).
+FLOPs (multiply-adds) are counted on the models of this kit (thesis sections 2.1 to 2.5).
 """
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -70,7 +71,7 @@ def coefficient_table(coefficients: pd.DataFrame, paper: pd.DataFrame) -> pd.Dat
 
 
 def parameter_table(claims: pd.DataFrame, num_classes: int = 196) -> pd.DataFrame:
-    """B0 as the thesis trained it: parameters and multiply-adds beside what it calls FLOPS."""
+    """B0 as the thesis trained it: parameters and FLOPs beside what it calls FLOPS."""
     said = claims.set_index("id")["value"]
     rows = []
     for channels, claim in ((1, "C047"), (3, "C048")):
@@ -81,10 +82,24 @@ def parameter_table(claims: pd.DataFrame, num_classes: int = 196) -> pd.DataFram
                 "input channels": channels,
                 'thesis, called "FLOPS"': int(said[claim]),
                 "parameters, here": count_parameters(model),
-                "multiply-adds at 224 px, here": count_flops(model, BASE),
+                "FLOPs at 224 px, here": count_flops(model, BASE),
             }
         )
     return pd.DataFrame(rows)
+
+
+def points_table(points: pd.DataFrame) -> pd.DataFrame:
+    """The points of figures 5 and 6 (`scaling.scaling_points`), columns in words with units."""
+    return points.rename(
+        columns={
+            "flops_billions": "FLOPs (B), published",
+            "top1": "top-1 (%), published",
+            "width_coefficient": "width, here",
+            "depth_coefficient": "depth, here",
+            "image_size": "image (px), here",
+            "measured_flops_billions": "FLOPs (B), here",
+        }
+    ).round({"FLOPs (B), here": 3})
 
 
 def scaling_models_table(published: pd.DataFrame) -> pd.DataFrame:
@@ -102,41 +117,60 @@ def scaling_models_table(published: pd.DataFrame) -> pd.DataFrame:
 
 
 def performance_table(paper: pd.DataFrame) -> pd.DataFrame:
-    """Figure 10: 24 networks; ratios recomputed, our own counts in the EfficientNets' rows."""
-    table = paper.copy()
-    heads = table["baseline_of"].fillna(table["model"])
-    base = table.set_index("model")
-    for column, name in (("params_millions", "params_ratio"), ("flops_billions", "flops_ratio")):
-        table[name] = (table[column] / base[column].reindex(heads).to_numpy()).round(1)
-    own = table["family"] == "EfficientNet"
-    counts = [measure(*SCALES[short_name(name)][:3]) for name in table.loc[own, "model"]]
-    table.loc[own, "params_millions_here"] = [round(p / 1e6, 2) for p, _ in counts]
-    table.loc[own, "flops_billions_here"] = [round(f / 1e9, 3) for _, f in counts]
-    return table.drop(columns="baseline_of")
+    """Figure 10 in numbers: 24 networks, and our own counts of the EfficientNets among them.
+
+    A ratio here is the other network's published number over our count of the EfficientNet that
+    heads its block.
+    """
+    own = paper["family"] == "EfficientNet"
+    counts = {name: measure(*SCALES[short_name(name)][:3]) for name in paper.loc[own, "model"]}
+    table = paper[["model", "top1", "top5"]].set_axis(["model", "top-1 (%)", "top-5 (%)"], axis=1)
+    for i, (what, column, unit, size) in enumerate(
+        [("parameters", "params", "M", 1e6), ("FLOPs", "flops", "B", 1e9)]
+    ):
+        here, heads = (
+            np.array([counts[name][i] / size if name in counts else np.nan for name in paper[key]])
+            for key in ("model", "baseline_of")
+        )
+        published = paper[f"{column}_{'millions' if unit == 'M' else 'billions'}"]
+        table[f"{what} ({unit}), published"] = published
+        table[f"ratio of {what}, published"] = paper[f"{column}_ratio"]
+        table[f"{what} ({unit}), here"] = here.round(3)
+        table[f"ratio of {what}, here"] = (published / heads).round(1)
+    return table.assign(source=paper["family"])
 
 
 def transfer_table(published: pd.DataFrame) -> pd.DataFrame:
-    """Figure 11: transfer to eight data sets, with the parameters of our models.
+    """Figure 11 in numbers: transfer to eight data sets, with the parameters of our models.
 
-    `params_millions_here`: of the named EfficientNet with as many classes as the data set;
-    `ratio_here`: the compared model's published parameters over ours. The Geo-Mean rows hold the
-    geometric mean of `ratio_here` over their half. `gain`: percentage points.
+    `parameters (M), here`: of the named EfficientNet with as many classes as the data set;
+    `ratio, here`: the compared model's published parameters over ours. The Geo-Mean rows hold the
+    geometric mean of that over their half. `gain`: percentage points.
     """
-    table = published.copy()
-    table["gain"] = (table["efficientnet_acc"] - table["model_acc"]).round(1)
-    named = table["efficientnet_model"].notna()
-    ours = [
+    named = published["efficientnet_model"].notna()
+    counts = pd.Series(np.nan, published.index)
+    counts[named] = [
         _parameters(short_name(row.efficientnet_model), CLASSES[row.dataset]) / 1e6
-        for row in table[named].itertuples()
+        for row in published[named].itertuples()
     ]
-    table.loc[named, "params_millions_here"] = ours
-    table["ratio_here"] = table["model_params_millions"] / table["params_millions_here"]
-    means = table.groupby("comparison")["ratio_here"].transform(
-        lambda r: r.prod() ** (1 / r.count())
+    ratio = published["model_params_millions"] / counts
+    means = ratio.groupby(published["comparison"]).transform(lambda r: r.prod() ** (1 / r.count()))
+    return pd.DataFrame(
+        {
+            "compared with": published["comparison"].str.replace("_", " "),
+            "data set": published["dataset"],
+            "model": published["model"],
+            "its accuracy (%)": published["model_acc"],
+            "its parameters (M)": published["model_params_millions"],
+            "EfficientNet": published["efficientnet_model"],
+            "accuracy (%)": published["efficientnet_acc"],
+            "gain": (published["efficientnet_acc"] - published["model_acc"]).round(1),
+            "parameters (M), published": published["efficientnet_params_millions"],
+            "ratio, published": published["params_ratio"],
+            "parameters (M), here": counts.round(2),
+            "ratio, here": ratio.where(named, means).round(1),
+        }
     )
-    table["ratio_here"] = table["ratio_here"].where(named, means).round(1)
-    table["params_millions_here"] = table["params_millions_here"].round(2)
-    return table.drop(columns=["model_mark", "bold"])
 
 
 def _parameters(name: str, num_classes: int) -> int:

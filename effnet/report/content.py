@@ -10,40 +10,49 @@ import pandas as pd
 
 from effnet import thesis
 from effnet.plots.expected import expectations, summary
+from effnet.plots.groups import run_label
 from effnet.plots.published_grid import published_grid
 from effnet.report.failures import find_failures
 from effnet.report.items import Context, Item, fill
+from effnet.report.opening import claim_map, comparison, sentences
+from effnet.report.run_tables import EXECUTION_NOTE, execution_sets, run_rows
 from effnet.report.runner import GROUPS
+from effnet.report.story import STORIES, Story
 from effnet.runs import grid_runs, runs_below
-from effnet.verdicts.execution import execution, execution_table, execution_text
 from effnet.verdicts.finding import BASES, HOW_TO_GET_REAL_DATA, PUBLISHED, SET, SYMBOLS
 from effnet.verdicts.profile import command_profile, data_label, is_real, read_profile
-from effnet.verdicts.summary import counts, headline, part_of
+from effnet.verdicts.summary import counts, headline, part_of, tally
 
 # The chapter that shows what a notebook makes beyond the thesis's figures.
 CHAPTER_OF = {"00": "2", "01": "3", "02": "5", "03": "6", "04": "6", "05": "6"}
 # In figures.csv: what is drawn from the profile's own images and runs.
 FROM_DATA = {"runs", "images", "annotations", "trained models"}
-EXECUTION_NOTE = (
-    "Each table holds finished runs that share device, data, training code and every "
-    "hyperparameter but the seed, and differ in how the numbers are computed. n is the number of "
-    "seeds; the accuracy is the share of validation images, at its maximum over epochs; the spread "
-    "is the sample standard deviation over seeds; the difference to the first row has Welch's 95 % "
-    "confidence interval. Same: the interval contains 0, which with few seeds only means that no "
-    "difference was seen; where there is none, one interval in twenty still misses 0. Images a "
-    "second: training images over the whole time of the epochs, with validation and compilation; "
-    "the median over seeds."
-)
 
 
 @dataclass
 class Section:
-    """A section of the thesis, with what the page shows under its heading."""
+    """A section of the thesis, with what the page shows under its heading.
+
+    Attributes:
+        number: as in the thesis.
+        title: in our words.
+        story: what it says and what to take from it.
+        key: the claims that the story hangs on.
+        claims: the thesis's claims of the section.
+        findings: what the kit found about the thesis there (contradictions and so on).
+        tally: how its claims came out, in a line.
+        figures: the thesis's, in order.
+        extras: what a chapter's notebooks make beyond them.
+    """
 
     number: str
     title: str
-    figures: list[Item] = field(default_factory=list)
+    story: Story
+    key: list[dict[str, str]] = field(default_factory=list)
     claims: list[dict[str, str]] = field(default_factory=list)
+    findings: list[dict[str, str]] = field(default_factory=list)
+    tally: str = ""
+    figures: list[Item] = field(default_factory=list)
     extras: list[Item] = field(default_factory=list)
 
 
@@ -67,7 +76,7 @@ def gather(
     # Those are listed with the damaged files.
     everything, runs = (table[table["state"] != "damaged"] for table in (everything, runs))
     context = Context(
-        names=dict(zip(everything["trial_id"], everything["name"], strict=True)),
+        names={run["trial_id"]: run_label(run) for run in everything.to_dict("records")},
         notebooks=notebooks,
         failed={notebook["name"]: notebook["begun"] for notebook in failures.notebooks},
         damaged=failures.damaged,
@@ -97,13 +106,23 @@ def gather(
         "expected": expected_runs(runs) if is_real(profile) else "",
         "counts": [row | {"part": slug(row["what"])} for row in counted.to_dict("records")],
         "verdicts": [
-            {"verdict": verdict, "symbol": symbol, "tone": slug(verdict)}
+            {
+                "verdict": verdict,
+                "symbol": symbol,
+                "tone": slug(verdict),
+                "count": int(counted[verdict].sum()),
+            }
             for verdict, symbol in SYMBOLS.items()
             if counted[verdict].any()
         ],
         "bases": BASES,
         "chapters": chapters,
-        "figures_made": sum(bool(item.image) for item in figures),
+        "thesis": thesis,
+        "opening": sentences(reports, claims, profile),
+        "comparison": comparison(runs[runs["state"] == "finished"], profile),
+        "map": claim_map(chapters, rows),
+        "wrong": [row for row in rows if row["kind"] != "claim"],
+        "figures_made": sum(bool(item.drawing) for item in figures),
         "figures_all": len(figures),
         "runs": run_rows(runs),
         "other_runs": len(everything) - len(runs),
@@ -142,81 +161,6 @@ def short(value: str) -> str:
     return "; ".join(f"{float(p):.4f}" if long.fullmatch(p) else p for p in parts)
 
 
-def run_rows(runs: pd.DataFrame) -> list[dict[str, str]]:
-    """Rows of the run table as text, grouped, best first."""
-    if runs.empty:
-        return []
-    order = runs.copy()
-    for column in ("max_val_acc", "max_val_acc_batch_mean", "max_train_acc_batch_mean"):
-        if column not in order:
-            order[column] = float("nan")
-    order["execution"] = [execution_text(row) for row in execution(order).to_dict("records")]
-    order = order.sort_values(["group", "max_val_acc_batch_mean"], ascending=[True, False])
-    return [
-        {
-            "id": run["trial_id"],
-            "name": run["name"],
-            "group": str(run["group"]).replace("_", " "),
-            "state": run["state"],
-            "dropout": _number(run["dropout_rate"], "g"),
-            "decay": _number(run["weight_decay"], "g"),
-            "patience": _number(run["lr_patience"], "g"),
-            "batch": _number(run["batch_size"], "g"),
-            "seed": _number(run["seed"], "g"),
-            "execution": run["execution"],
-            "val": _number(run["max_val_acc_batch_mean"], ".4f"),
-            "val_images": _number(run["max_val_acc"], ".4f"),
-            "test": _number(run.get("test_acc"), ".4f"),
-            "train": _number(run["max_train_acc_batch_mean"], ".4f"),
-            "last": _number(run.get("last_epoch"), ".0f"),
-            "best": _number(run.get("best_epoch"), ".0f"),
-            "minutes": _number((run["seconds"] or float("nan")) / 60, ".1f"),
-        }
-        for run in order.to_dict("records")
-    ]
-
-
-def execution_sets(runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """Runs that differ in their execution alone: what they share, and a row of text per setting."""
-    return [
-        {
-            "what": _shared(rows.iloc[0]),
-            "rows": [
-                {
-                    "setting": row["setting"],
-                    "reference": row["reference"],
-                    "seeds": str(row["seeds"]),
-                    "mean": _number(row["mean"], ".4f"),
-                    "spread": _number(row["spread"], ".4f"),
-                    "range": f"{row['lowest']:.4f} to {row['highest']:.4f}",
-                    "difference": _number(row["difference"], "+.2f"),
-                    "interval": ""
-                    if pd.isna(row["low"])
-                    else f"{row['low']:+.2f} to {row['high']:+.2f}",
-                    "speed": _number(row["images_per_second"], ",.0f"),
-                    "speedup": _number(row["speedup"], ".2f"),
-                    "verdict": row["verdict"],
-                }
-                for row in rows.to_dict("records")
-            ],
-        }
-        for _, rows in execution_table(runs).groupby("comparison")
-    ]
-
-
-def _shared(run: pd.Series) -> str:
-    """What tells one set of runs from another, in a line."""
-    return (
-        f"{str(run['group']).replace('_', ' ')}: {run['model_name']}, {run['image_size']:g} px, "
-        f"batches of {run['batch_size']:g}, dropout {_number(run['dropout_rate'], 'g')}, "
-        f"weight decay {run['weight_decay']:g}, at most {run['epochs']:g} epochs, {run['device']}"
-    )
-
-
-def _number(value: Any, form: str) -> str:
-    return "–" if value is None or pd.isna(value) else format(float(value), form)
-
-
 def _sections(chapters: list[dict[str, Any]]) -> Iterable[Section]:
     return (section for chapter in chapters for section in chapter["sections"])
 
@@ -227,17 +171,25 @@ def _chapters(
     context: Context,
     real: bool,
 ) -> list[dict[str, Any]]:
-    sections = {s.section: Section(s.section, s.title) for s in thesis.sections().itertuples()}
+    sections = {
+        s.section: Section(s.section, s.title, STORIES[s.section])
+        for s in thesis.sections().itertuples()
+    }
     known = thesis.figures()
     for row in known.itertuples():
         item = Item(row.figure, row.title, row.notebook, row.made_from in FROM_DATA)
+        item.alt, item.original = f"{row.title}: {row.shows}", row.original
         beside = [c for c in claims if row.figure in c["figure"].split(";")]
         item.claims = [c | {"aside": aside(c, real) if item.from_data else ""} for c in beside]
         fill(item, reports / "figures", context)
         sections[row.section].figures.append(item)
-    for claim in claims:
-        if not claim["figure"]:
-            sections[claim["section"]].claims.append(claim)
+    by_id = {claim["id"]: claim for claim in claims}
+    for section in sections.values():
+        own = [claim for claim in claims if claim["section"] == section.number]
+        section.claims = [claim for claim in own if claim["kind"] == "claim"]
+        section.findings = [claim for claim in own if claim["kind"] != "claim"]
+        section.key = [by_id[claim] for claim in section.story.key]
+        section.tally = tally(section.claims) if section.claims else ""
     for path in sorted(reports.glob("figures/*.json")) + sorted(reports.glob("tables/*.json")):
         if path.stem not in set(known["figure"]):
             item = Item(path.stem, _title(path.stem), "")
@@ -248,7 +200,7 @@ def _chapters(
             chapter = CHAPTER_OF.get(item.notebook[:2], "6")
             sections[chapter].extras.append(item)
     heads = [s for s in sections.values() if "." not in s.number]
-    shown = [s for s in sections.values() if "." not in s.number or s.figures or s.claims]
+    shown = list(sections.values())
     return [
         {
             "number": head.number,

@@ -42,6 +42,20 @@ class Failures:
         """Whether every notebook and every run of the grid came to its end."""
         return not self.notebooks and self.grid[0] == self.grid[1]
 
+    def short(self) -> str:
+        """How much of each kind, in a line."""
+        kinds = (
+            (self.notebooks, "failed notebook"),
+            (self.runs, "failed run"),
+            (self.missing, f"of the grid's {self.grid[1]} runs unfinished"),
+            (self.damaged, "damaged file"),
+        )
+        return ", ".join(
+            f"{len(some)} {name}{'s' * (len(some) > 1 and name[:2] != 'of')}"
+            for some, name in kinds
+            if some
+        )
+
     def lines(self) -> list[str]:
         """A line each, for a terminal."""
         return [

@@ -1,8 +1,8 @@
 """A figure or table as files, an image or a CSV beside the JSON of its origin, and on the page."""
 
-import base64
 import hashlib
 import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from PIL import Image
 
 from effnet.files import Damaged, read_sealed
 from effnet.paths import relative
+from effnet.report.drawing import Drawing, drawing
 from effnet.report.notebooks import anchor
 from effnet.spreadsheet import as_written
 
@@ -31,7 +32,7 @@ RECORD: dict[str, Any] = dict.fromkeys([*TEXTS, "created"], str) | {
 
 @dataclass
 class Item:
-    """A figure or table of the page; `image`, `rows` and `origin` are empty where it is missing."""
+    """A figure or table; `drawing`, `rows` and `origin` are empty where it is missing."""
 
     id: str
     title: str
@@ -39,7 +40,9 @@ class Item:
     from_data: bool = False  # made from the profile's images or runs, so that a demo shows in it
     claims: list[dict[str, str]] = field(default_factory=list)
     caption: str = ""
-    image: str = ""  # data URI
+    alt: str = ""  # what it shows, for who does not see it
+    original: str = ""  # address of the thesis's image
+    drawing: Drawing | None = None
     file: str = ""  # relative to the page
     origin: dict[str, Any] = field(default_factory=dict)
     lost: bool = False  # it was made, and nothing of it is whole
@@ -49,8 +52,20 @@ class Item:
     more_runs: int = 0
     link: str = ""  # executed notebook, at the cell
     columns: list[str] = field(default_factory=list)
+    numeric: list[bool] = field(default_factory=list)  # columns of numbers, set to the right
     rows: list[list[str]] = field(default_factory=list)
     more_rows: int = 0
+
+    @property
+    def name(self) -> str:
+        """What a reader calls it: by the thesis's number, or what it is beyond the thesis."""
+        number = re.fullmatch(r"fig(\d\d)", self.id)
+        return f"Figure {int(number[1])}" if number else "Table" if self.columns else "Extra"
+
+    @property
+    def published(self) -> list[str]:
+        """The files of published numbers that it was drawn from."""
+        return self.origin.get("published") or []
 
 
 @dataclass
@@ -94,11 +109,9 @@ def fill(item: Item, folder: Path, context: Context) -> None:
     item.lost = not whole
     if whole:
         item.file = f"{folder.name}/{item.id}{next(iter(whole))}"
-    images = [suffix for suffix in (".png", ".svg") if suffix in whole and ".csv" not in whole]
-    if images:
-        smallest = min(images, key=lambda suffix: len(whole[suffix]))
-        kind = {".png": "image/png", ".svg": "image/svg+xml"}[smallest]
-        item.image = f"data:{kind};base64,{base64.b64encode(whole[smallest]).decode()}"
+    if whole and ".csv" not in whole:
+        alt = item.alt or f"{item.title}. {item.caption}"
+        item.drawing = drawing(whole, anchor(item.id), alt)
 
 
 def _record(path: Path, damaged: list[tuple[str, str]]) -> dict[str, Any]:
@@ -146,6 +159,7 @@ def _whole(path: Path, hashes: dict[str, str]) -> bytes:
 def _read_table(item: Item, content: bytes) -> None:
     table = pd.read_csv(io.BytesIO(content))
     item.columns = [str(as_written(column)).replace("_", " ") for column in table.columns]
+    item.numeric = [pd.api.types.is_numeric_dtype(table[column]) for column in table.columns]
     item.more_rows = max(0, len(table) - TABLE_ROWS)
     item.rows = [[_cell(v) for v in row] for row in table.head(TABLE_ROWS).to_numpy(object)]
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from effnet.errors import EffnetError, plain_warnings
 from effnet.files import Damaged, atomic_write, digest, read_sealed, write_json
+from effnet.report.titles import points_of_curves, titled
 
 DPI = 160  # of the PNG
 SMALL = 60_000  # bytes of a PNG that is committed
@@ -19,18 +20,23 @@ OF_THE_MOMENT = {"version", "commit", "device", "seconds", "created"}  # of a re
 
 
 def write_figure(fig: Figure, folder: Path, name: str, small: bool = False) -> list[Path]:
-    """`<name>.png` and `<name>.svg` in a folder; `small` cuts the PNG down as `compact` does."""
-    paths = [folder / f"{name}{suffix}" for suffix in (".png", ".svg")]
-    for path in paths:
-        options: dict[str, Any] = {"dpi": DPI} if path.suffix == ".png" else {}
-        # No date and fixed ids: the same figure gives the same bytes.
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        with atomic_write(path) as temporary:
-            with mpl.rc_context({"svg.hashsalt": name}):
-                fig.savefig(temporary, bbox_inches="tight", metadata=metadata, **options)
-            if small and path.suffix == ".png":
-                temporary.write_bytes(compact(temporary.read_bytes()))
-    return paths
+    """`<name>.png` and `<name>.svg` in a folder; `small` cuts the PNG down as `compact` does.
+
+    The same figure gives the same bytes. Text in the SVG is text, and its curves say their values.
+    """
+    png, svg = (folder / f"{name}{suffix}" for suffix in (".png", ".svg"))
+    with atomic_write(png) as temporary:
+        fig.savefig(temporary, format="png", bbox_inches="tight", dpi=DPI)
+        if small:
+            temporary.write_bytes(compact(temporary.read_bytes()))
+    with atomic_write(svg) as temporary:
+        with (
+            mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}),
+            points_of_curves(fig) as texts,
+        ):
+            fig.savefig(temporary, format="svg", bbox_inches="tight", metadata={"Date": None})
+        temporary.write_text(titled(temporary.read_text("utf-8"), texts), "utf-8")
+    return [png, svg]
 
 
 def compact(png: bytes) -> bytes:

@@ -45,7 +45,7 @@ def findings(expected: dict[str, str]) -> dict[str, Finding]:
             "; ".join(map(str, parameters)),
             EXACT,
             COUNT,
-            f"Parameters. A forward pass at 224 px takes {flops / 1e9:.2f} billion multiply-adds",
+            f"Parameters. A forward pass at 224 px takes {flops / 1e9:.2f} billion FLOPs",
         ),
         "X15": _size_of_80_channels(expected, shapes),
     }

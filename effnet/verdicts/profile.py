@@ -73,4 +73,4 @@ def data_label(profile: dict[str, Any]) -> str:
         return "this profile's data"
     if data["name"] == "demo":
         return "demo data"
-    return f"{data['images']} images of {data['classes']} classes"
+    return f"{data['images']:,} images of {data['classes']} classes"

@@ -1,10 +1,20 @@
 """The verdicts counted by what they rest on; what the page, the command and the README say."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from effnet.verdicts.finding import DECIDED, MEASURED, PUBLISHED, SET, TRAINED, VERDICTS
+from effnet.verdicts.finding import (
+    DECIDED,
+    DIFFERS,
+    MEASURED,
+    NEEDS_REAL_DATA,
+    PUBLISHED,
+    SET,
+    TRAINED,
+    VERDICTS,
+)
 
 # What a reader may take for a result of the kit, and what is only arithmetic or comparison.
 NAMES = {
@@ -37,6 +47,14 @@ def counts(table: pd.DataFrame) -> pd.DataFrame:
             {"what": name, "claims": len(part)} | {v: int(found.get(v, 0)) for v in VERDICTS}
         )
     return pd.DataFrame(rows)
+
+
+def tally(claims: Sequence[Mapping[str, str]]) -> str:
+    """How a list of claims came out, in a line: "9 claims: 1 reproduced, 8 need real data"."""
+    found = Counter(row["verdict"] for row in claims)
+    several = {NEEDS_REAL_DATA: "need real data", DIFFERS: "differ"}
+    parts = [f"{n} {several.get(v, v) if n > 1 else v}" for v in VERDICTS if (n := found[v])]
+    return f"{len(claims)} claim{'s' * (len(claims) != 1)}: {', '.join(parts)}"
 
 
 def headline(table: pd.DataFrame, label: str) -> list[str]:

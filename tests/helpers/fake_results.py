@@ -1,8 +1,8 @@
 """Made-up figures and tables in the kit's format, for tests of the page that shows them."""
 
-import io
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ from fake_runs import DATA_HASH
 from matplotlib.figure import Figure
 
 from effnet.files import write_json
+from effnet.report.output import write_figure
 
 
 def fake_figure(
@@ -19,7 +20,7 @@ def fake_figure(
     folder = Path(reports) / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".svg"):
-        (folder / f"{figure}{suffix}").write_bytes(_drawing(suffix))
+        (folder / f"{figure}{suffix}").write_bytes(_drawing()[suffix])
     write_json(folder / f"{figure}.json", _origin(figure, notebook, demo))
     return folder / f"{figure}.png"
 
@@ -40,13 +41,14 @@ def fake_table(
 
 
 @cache
-def _drawing(suffix: str) -> bytes:
-    figure, file = Figure(figsize=(6, 3), dpi=100), io.BytesIO()
+def _drawing() -> dict[str, bytes]:
+    """A chart as the kit writes it, by suffix."""
+    figure = Figure(figsize=(6, 3), dpi=100)
     axes = figure.subplots()
-    axes.plot([0, 1, 2], [0, 1, 4])
+    axes.plot([0, 1, 2], [0, 1, 4], label="made up")
     axes.set_title("made up for a test")
-    figure.savefig(file, format=suffix.removeprefix("."))
-    return file.getvalue()
+    with TemporaryDirectory() as folder:
+        return {p.suffix: p.read_bytes() for p in write_figure(figure, Path(folder), "made_up")}
 
 
 def _origin(name: str, notebook: str, demo: bool) -> dict[str, Any]:

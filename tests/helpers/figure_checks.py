@@ -51,7 +51,7 @@ def assert_apart(figure):
     canvas = FigureCanvasAgg(figure)
     figure.draw_without_rendering()
     words = [(text.get_text(), text.get_window_extent(canvas.get_renderer()))
-             for ax in figure.axes for text in ax.texts]  # fmt: skip
+             for ax in figure.axes for text in ax.texts if text.get_text()]  # fmt: skip
     for (one, a), (other, b) in itertools.combinations(words, 2):
         apart = a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 + 1 or b.y1 <= a.y0 + 1
         assert apart, (one, other)

@@ -36,7 +36,7 @@ def test_runs_like_the_thesis_s_point_its_way(tmp_path):
     # Plain numbers say nothing, with what came out here beside them.
     assert table.at["C071", "verdict"] == NEEDS_REAL_DATA and table.at["C071", "got"] == ""
     assert "0.6010" in table.at["C071", "found"] or "0.60" in table.at["C071", "found"]
-    assert "same direction" in headline(judge(reports), "6509 images of 196 classes")[0]
+    assert "same direction" in headline(judge(reports), "6,509 images of 196 classes")[0]
 
 
 @pytest.mark.parametrize(
