@@ -68,7 +68,7 @@ def test_code_is_folded_under_its_first_line(folder):
 
 def test_the_pages_have_the_reports_colours(folder):
     css = (TEMPLATES / "report.css").read_text()
-    dark = css[css.index("@media (prefers-color-scheme: dark)") :]
+    dark = css[css.index("prefers-color-scheme: dark") :]
     text = (folder / "00_first.html").read_text()
     for line in (css.splitlines()[1], dark.splitlines()[2]):
         assert "--paper: #" in line and line in text
