@@ -9,6 +9,7 @@ from functools import cache
 import pandas as pd
 
 from effnet.errors import EffnetError
+from effnet.files import digest
 from effnet.paths import DATA, relative
 
 FOLDER = DATA / "thesis"
@@ -16,6 +17,15 @@ TITLE = "EfficientNet network and its performance on Stanford cars dataset"
 AUTHOR, YEAR = "Mateusz Kalinowski", 2020
 REPOSITORY = "https://github.com/matkalinowski/EfficientNet-on-Stanford-Cars-Dataset"
 IMAGES = f"{REPOSITORY}/blob/master/images/"
+# Whose numbers a file holds, where they are not the thesis's own.
+PAPER = "the EfficientNet paper, as the thesis shows it"
+CARS = "the annotations of Stanford Cars"
+SOURCES = {"annotations": CARS, "class_names": CARS, "sibling_runs": "pchaberski/cars"}
+SOURCES |= dict.fromkeys(
+    ["b0_table", "scaling_coefficients", "scaling_paper", "scaling_models", "params_vs_accuracy"]
+    + ["efficientnet_paper", "transfer_paper"],
+    PAPER,
+)
 
 
 def claims() -> pd.DataFrame:
@@ -168,6 +178,19 @@ def class_names() -> list[str]:
     """The 196 class names by 0-based id."""
     table = _read("class_names").sort_values("class_id")
     return list(table["class_name"])
+
+
+def cite(name: str) -> str:
+    """A file of `data/thesis` in a line: its path, whose numbers it holds, its hash.
+
+    `name` is without folder and suffix, as `annotations`. Raises EffnetError where there is none.
+    """
+    path = FOLDER / f"{name}.csv"
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.csv")))
+        raise EffnetError(f"{relative(path)} does not exist; published numbers are in {known}.")
+    source = SOURCES.get(name, "the thesis")
+    return f"{relative(path)} ({source}; SHA-256 {digest(path)[:12]})"
 
 
 def _read(name: str, text: tuple[str, ...] = ()) -> pd.DataFrame:

@@ -58,11 +58,11 @@ def transform_panels(image: Tensor, parameters: Parameters, normalise: Augment) 
     changed = int((jittered != warped).sum())
     p = {f.name: getattr(parameters, f.name)[0].item() for f in dataclasses.fields(parameters)}
     titles = [
-        f"Resize: {width} x {height} pixels",
-        "RandomHorizontalFlip",
-        f"RandomAffine: {p['angle']:+.0f}°, shear {p['shear']:+.0f}°, scale {p['scale']:.2f},\n"
-        f"shift ({p['translate_x']:+d}, {p['translate_y']:+d}) pixels",
-        f"ColorJitter() changes {changed} values;\nNormalize, cut to [0, 1] for display",
+        f"Resized to {width} x {height} pixels",
+        "Mirrored (RandomHorizontalFlip)",
+        f"RandomAffine: turned {p['angle']:+.0f}°, sheared {p['shear']:+.0f}°,\n"
+        f"scale {p['scale']:.2f}, shifted ({p['translate_x']:+d}, {p['translate_y']:+d}) pixels",
+        f"ColorJitter() changes {changed} values;\nnormalised, cut to [0, 1] for display",
     ]
     figure, axes = new_figure(2, 2, width=7.4, height=7.9)
     panels = [image, flipped, warped, normal.clamp(0, 1)]
@@ -184,8 +184,8 @@ def affine_table(size: int, count: int = 2000, seed: int = 0) -> pd.DataFrame:
 def gray_panels(rgb: np.ndarray, gray: np.ndarray) -> Figure:
     """One image as the RGB and as the one-channel runs see it: uint8 (H, W, 3) and (H, W, 1)."""
     figure, (left, middle, right) = new_figure(1, 3, height=3.5)
-    show_image(left, rgb, "3 channels")
-    show_image(middle, gray, "1 channel: Grayscale()")
+    show_image(left, rgb, "RGB: 3 channels")
+    show_image(middle, gray, "Grayscale: 1 channel")
     bins = np.arange(0, 257, 8)
     colours = {"red": VERMILLION, "green": GREEN, "blue": BLUE, "gray": BLACK}
     channels = [*np.moveaxis(rgb, 2, 0), gray]

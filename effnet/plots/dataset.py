@@ -1,29 +1,30 @@
-"""Figures 12 and 13, and the sizes of images and boxes (thesis section 3).
+"""Figure 13, and the sizes of images and boxes (thesis section 3).
 
-`annotations` is the DataFrame of `effnet.datasets.layouts.read_annotations`.
+`annotations` is the DataFrame of `effnet.datasets.layouts.read_annotations`, or of
+`effnet.thesis.annotations`.
 """
 
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from effnet.datasets.images import UnreadableImage, decode
 from effnet.datasets.normalisation import per_image
-from effnet.errors import EffnetError
 from effnet.plots.dataset_tables import BINS, class_counts, outliers
+from effnet.plots.gallery import FROM_ZERO, MOST_NAMED
 from effnet.plots.style import (
+    BLACK,
     BLUE,
     GREEN,
     GREY,
-    LIGHT,
     ORANGE,
+    SKY,
     VERMILLION,
-    WIDTH,
     footnote,
     hide_axes,
     new_figure,
@@ -31,115 +32,114 @@ from effnet.plots.style import (
     styled,
 )
 
-
-@styled
-def montage(data_dir: str | Path, annotations: pd.DataFrame, width: int = 180) -> Figure:
-    """Figure 12: the first training image of every class, in class order from the top left.
-
-    Tiles are `width` pixels wide and 5 : 3, the middle of the photograph. Up to 40 classes carry
-    their names; more carry their ids and fill one mosaic.
-    """
-    rows = annotations.sort_values(["class_id", "split"], ascending=[True, False], kind="stable")
-    rows = rows.drop_duplicates("class_id")  # "train" sorts before "test" when descending
-    size = (width, width * 3 // 5)
-    pictures = [_picture(Path(data_dir), path, size) for path in rows["path"]]
-    title = f"One training image of each of the {len(rows)} classes"
-    if len(rows) > 40:
-        mosaic = _mosaic(pictures, rows["class_id"].tolist())
-        figure, ax = new_figure(height=WIDTH * mosaic.height / mosaic.width + 0.4)
-        ax.imshow(mosaic, interpolation="lanczos")
-        ax.set_title(title)
-        hide_axes(ax)
-        return figure
-    columns = 4 if len(rows) <= 16 else 5
-    lines = -(-len(rows) // columns)
-    figure, axes = new_figure(lines, columns, height=1.72 * lines + 0.4, squeeze=False)
-    hide_axes(axes)
-    for ax, picture, name in zip(axes.flat, pictures, rows["class_name"], strict=False):
-        ax.imshow(picture, interpolation="lanczos")
-        name = plain(name, wrap=115 // columns)
-        ax.text(0.5, -0.05, name, fontsize=9, ha="center", va="top", transform=ax.transAxes)
-    figure.suptitle(title)
-    return figure
+MOST_DOTS = 400  # more points than these are counted in cells
+CELLS = LinearSegmentedColormap.from_list("cells", ["#C3DDEE", BLUE, "#00263D"])
+GREYS = LinearSegmentedColormap.from_list("greys", ["#E2E2E2", GREY])
+NUMBERS = StrMethodFormatter("{x:,.0f}")
 
 
 @styled
-def distribution(
-    annotations: pd.DataFrame, published: pd.DataFrame | None = None, source: str = ""
-) -> Figure:
-    """Figure 13: how many classes have how many images, in 30 equal bins, outliers named.
+def distribution(annotations: pd.DataFrame, published: pd.DataFrame | None = None) -> Figure:
+    """Figure 13: how many classes of `annotations` have how many images, outliers named.
 
-    `published`: the bars of the thesis's figure (`left`, `right`, `n_classes`), drawn over ours,
-    or beside them where the data hold only some of its classes. A class is an outlier beyond
-    three interquartile ranges.
+    `published`: the bars of the thesis's figure (`left`, `right`, `n_classes`), drawn over these,
+    which then are 30 equal ones, too; else a bar is a whole number of images wide. A class is an
+    outlier beyond three interquartile ranges.
     """
     counts = class_counts(annotations)
-    beside = published is not None and len(counts) < published["n_classes"].sum()
-    figure, axes = new_figure(1, 1 + beside, height=4.2, squeeze=False)
-    ax = axes[0, 0]
-    heights, edges = np.histogram(counts["images"], bins=BINS)
-    width = np.diff(edges)
-    ax.bar(edges[:-1], heights, width, align="edge", color=BLUE, edgecolor="white", label="here")
+    smallest, largest = counts["images"].min(), counts["images"].max()
+    step = (largest - smallest) // BINS + 1
+    bins = BINS if published is not None else np.arange(smallest, largest + step + 1, step) - 0.5
+    heights, edges = np.histogram(counts["images"], bins=bins)
+    figure, ax = new_figure(height=4.2)
+    ax.bar(
+        edges[:-1],
+        heights,
+        np.diff(edges),
+        align="edge",
+        color=SKY,
+        edgecolor="white",
+        label="counted here, in the published annotations",
+    )
     if published is not None:
         steps = np.append(published["left"], published["right"].iloc[-1])
-        bars = {"color": VERMILLION, "linewidth": 2, "label": "thesis"}
-        axes[0, -1].stairs(published["n_classes"], steps, **bars)
-        axes[0, -1].legend(loc="upper left")
-    if published is not None and beside:
-        axes[0, 1].set_title(f"Thesis: all {published['n_classes'].sum()} classes")
-    for panel in axes.flat:
-        panel.margins(x=0.03)
-        panel.set(xlabel="images per class (train and test)", ylabel="classes")
-        panel.yaxis.get_major_locator().set_params(integer=True)
+        ax.stairs(published["n_classes"], steps, color=BLACK, lw=1.6, label="the thesis's figure")
+        ax.legend(loc="upper right", reverse=True)
+    ax.margins(x=0.03)
+    ax.set(xlabel="images per class (training and test)", ylabel="classes")
+    ax.yaxis.get_major_locator().set_params(integer=True)
     middle = sum(ax.get_xlim()) / 2
     for i, row in enumerate(outliers(counts).itertuples()):
-        bar = heights[min(np.searchsorted(edges, row.images, "right"), BINS) - 1]
+        bar = heights[min(np.searchsorted(edges, row.images, "right"), len(heights)) - 1]
         ax.annotate(
             f"{plain(row.class_name, 40)} (class {row.class_id}):\n{row.images} images",
             xy=(row.images, bar),
-            xytext=(row.images, (0.5 + 0.15 * i % 0.45) * heights.max()),
+            xytext=(row.images, (0.4 + 0.15 * i % 0.45) * heights.max()),
             ha="right" if row.images > middle else "center",
             arrowprops={"arrowstyle": "->", "color": GREY},
         )
-    ax.set_title(f"Images per class{source and f', {plain(source)}'}")
-    smallest, largest = counts["images"].min(), counts["images"].max()
+    ax.set_title("Images per class")
+    wide = f"{BINS} equal bins" if published is not None else f"bins of {step}"
     footnote(
         figure,
         f"{len(annotations):,} images, {len(counts)} classes of {smallest} to {largest} images; "
-        f"{BINS} equal bins",
+        f"{wide}; {FROM_ZERO}",
     )
     return figure
 
 
 @styled
-def image_sizes(sizes: pd.DataFrame, resolution: int) -> Figure:
+def own_class_counts(annotations: pd.DataFrame, source: str) -> Figure:
+    """How many images the classes of a profile's data have: by name, or a histogram of many."""
+    counts = class_counts(annotations)
+    if len(counts) > MOST_NAMED:
+        figure = distribution(annotations)
+        figure.axes[0].set_title(f"Images per class, {source}")
+        return figure
+    figure, ax = new_figure(height=1.4 + 0.27 * len(counts))
+    places = np.arange(len(counts))
+    ax.barh(places, counts["train"], color=BLUE, label="training")
+    ax.barh(places, counts["test"], left=counts["train"], color=SKY, label="test")
+    names = [plain(f"{c.class_id}: {c.class_name}", 44) for c in counts.itertuples()]
+    ax.set_yticks(places, names)
+    ax.set(xlabel="images", ylim=(len(counts) - 0.4, -0.6), title="Images per class")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.grid(False, axis="y")
+    ax.legend(loc="best", frameon=True)
+    footnote(figure, f"{len(annotations):,} images: {source}; {FROM_ZERO}")
+    return figure
+
+
+@styled
+def image_sizes(sizes: pd.DataFrame, resolution: int, source: str) -> Figure:
     """Width against height of the images (`width`, `height`, pixels), and their aspect ratios.
 
     `resolution` is the side of the square that all of them are resized to.
     """
     figure, (left, right) = new_figure(1, 2, height=3.9)
-    left.scatter(sizes["width"], sizes["height"], s=14, alpha=0.35, color=BLUE, linewidths=0)
-    left.scatter(
-        resolution,
-        resolution,
-        marker="s",
-        s=60,
-        color=VERMILLION,
-        label=f"{resolution} x {resolution}, what the network sees",
-    )
-    left.legend(loc="best", frameon=True)
-    _log_when_wide(left, sizes["width"])
-    left.set(xlabel="width (pixels)", ylabel="height (pixels)", title="Original sizes")
-    _histogram(right, sizes["width"] / sizes["height"], "width : height")
-    right.axvline(1, color=VERMILLION)
-    right.set_title("Aspect ratios; resizing makes all of them 1")
+    _cloud(left, sizes["width"], sizes["height"], "images")
+    seen = f"{resolution} x {resolution}, what the network sees"
+    left.plot(resolution, resolution, "s", color=VERMILLION, ms=8, ls="", label=seen)
+    left.legend(loc="upper left", frameon=True)
+    left.set(xlabel="width (pixels)", ylabel="height (pixels)", title="Sizes of the image files")
+    _histogram(right, sizes["width"] / sizes["height"], "width : height", "images")
+    right.axvline(1, color=VERMILLION, label="1, what the network sees")
+    right.legend(loc="best", frameon=True)
+    right.set_title("Aspect ratios")
+    footnote(figure, f"{len(sizes):,} training images: {source}")
     return figure
 
 
 @styled
-def box_sizes(annotations: pd.DataFrame, sizes: pd.DataFrame | None = None) -> Figure:
-    """Sizes of the annotated boxes; with `sizes` (`path`, `width`, `height`) their share too."""
+def box_sizes(
+    annotations: pd.DataFrame, sizes: pd.DataFrame | None = None, source: str = ""
+) -> Figure:
+    """Sizes of the annotated boxes; with `sizes` (`path`, `width`, `height`) of those images alone,
+    and their share of them.
+    """
     boxes = annotations.dropna(subset=["x1", "y1", "x2", "y2"])
+    if sizes is not None:
+        boxes = boxes.merge(sizes, on="path", validate="1:1")
     figure, (left, right) = new_figure(1, 2, height=3.9)
     if boxes.empty:
         left.text(0.5, 0.5, "This data set has no boxes.", ha="center", transform=left.transAxes)
@@ -147,76 +147,91 @@ def box_sizes(annotations: pd.DataFrame, sizes: pd.DataFrame | None = None) -> F
         return figure
     # Pixels count from 1 and the last row and column belong to the box.
     width, height = boxes["x2"] - boxes["x1"] + 1, boxes["y2"] - boxes["y1"] + 1
-    left.scatter(width, height, s=10, alpha=0.25, color=BLUE, linewidths=0)
-    _log_when_wide(left, width)
-    left.set(xlabel="box width (pixels)", ylabel="box height (pixels)", title="Boxes")
+    _cloud(left, width, height, "boxes")
+    left.set(xlabel="box width (pixels)", ylabel="box height (pixels)", title="Sizes of the boxes")
     if sizes is None:
-        _histogram(right, width / height, "box width : height")
+        _histogram(right, width / height, "box width : height", "boxes")
         right.set_title("Aspect ratios of the boxes")
     else:
-        joined = boxes.assign(area=width * height).merge(sizes, on="path", validate="1:1")
-        share = 100 * joined["area"] / (joined["width"] * joined["height"])
-        _histogram(right, share, "share of the image's area (%)")
+        share = 100 * width * height / (boxes["width"] * boxes["height"])
+        _histogram(right, share, "share of the image's area (%)", "boxes")
         right.set_title("How much of its image a box covers")
-    footnote(figure, f"{len(boxes):,} boxes")
+    footnote(figure, f"{len(boxes):,} boxes{source and f': {source}'}")
     return figure
 
 
 @styled
-def image_statistics(sums: pd.DataFrame, statistics: pd.DataFrame) -> Figure:
+def image_statistics(sums: pd.DataFrame, statistics: pd.DataFrame, source: str) -> Figure:
     """Mean and deviation of each image, and what both ways of averaging make of them.
 
     sums: of `effnet.datasets.normalisation.image_sums`. statistics: `normalisation_table`'s.
     """
     table = statistics.set_index("channel")
-    figure, axes = new_figure(1, 3, height=3.9, sharex=True, sharey=True)
+    figure, axes = new_figure(1, 3, height=4.1, sharex=True, sharey=True)
+    marks = (
+        ("mean_pooled", "std_pooled", BLUE, "s", "here, over all pixels"),
+        (
+            "mean_per_image",
+            "std_per_image",
+            GREEN,
+            "o",
+            "here, mean over images (the thesis's way)",
+        ),
+        (
+            "thesis_mean",
+            "thesis_std",
+            VERMILLION,
+            "X",
+            "the thesis's constants, of its photographs",
+        ),
+    )
     for ax, channel in zip(axes, ("red", "green", "blue"), strict=True):
-        mean, deviation = per_image(sums, channel)
-        ax.plot(mean, deviation, ".", color=LIGHT, ms=4, zorder=1, label="an image")
-        row = table.loc[channel]
-        for kind, colour, marker, label in (
-            ("pooled", BLUE, "s", "over all pixels"),
-            ("per_image", GREEN, "o", "mean over images"),
-        ):
-            ax.plot(row[f"mean_{kind}"], row[f"std_{kind}"], marker, color=colour, label=label)
-        ax.plot(row["thesis_mean"], row["thesis_std"], "X", color=VERMILLION, label="thesis")
+        one, other = per_image(sums, channel)
+        _cloud(ax, pd.Series(one), pd.Series(other), grey=True)
+        for mean, deviation, colour, marker, label in marks:
+            row = table.loc[channel]
+            ax.plot(row[mean], row[deviation], marker, color=colour, ms=7, mec="white", label=label)
         ax.set(title=channel, xlabel="mean (of 1)")
     axes[0].set_ylabel("standard deviation (of 1)")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    handles.insert(0, Line2D([], [], marker="h", ls="", color=GREY))
+    labels.insert(0, "images here (darker: more)" if len(sums) > MOST_DOTS else "an image here")
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    footnote(figure, f"{len(sums):,} images: {source}")
     return figure
 
 
-def _log_when_wide(ax: Axes, values: pd.Series) -> None:
-    """Both axes logarithmic, with plain numbers, where a few values dwarf the others."""
-    if values.max() > 8 * values.median():
-        ax.set(xscale="log", yscale="log")
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+def _cloud(ax: Axes, x: pd.Series, y: pd.Series, what: str = "", grey: bool = False) -> None:
+    """Points, or where they are many, how many (of `what`) lie in each cell.
+
+    Both axes are logarithmic, with plain numbers, where a few values dwarf the others.
+    """
+    scale: Literal["linear", "log"] = "log" if x.max() > 8 * x.median() else "linear"
+    if len(x) <= MOST_DOTS:
+        ax.scatter(x, y, s=14, alpha=0.5, color=GREY if grey else BLUE, linewidths=0)
+        ax.set(xscale=scale, yscale=scale)
+    else:
+        cells = ax.hexbin(
+            x, y, gridsize=30, bins="log", mincnt=1, xscale=scale, yscale=scale, linewidths=0.1,
+            cmap=GREYS if grey else CELLS,
+        )  # fmt: skip
+        if what:
+            ticks = [n for n in (1, 10, 100, 1000) if n <= np.asarray(cells.get_array()).max()]
+            bar = ax.figure.colorbar(cells, ax=ax, label=f"{what} in a cell", ticks=ticks)
+            bar.ax.set(yticklabels=[f"{n:,}" for n in ticks])
+            bar.minorticks_off()
+    for axis in (ax.xaxis, ax.yaxis) if scale == "log" else ():
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(NUMBERS)
+        axis.set_minor_formatter(NullFormatter())
 
 
-def _histogram(ax: Axes, values: pd.Series, label: str) -> None:
-    ax.hist(values, bins=40, color=BLUE, edgecolor="white", linewidth=0.4)
+def _histogram(ax: Axes, values: pd.Series, label: str, what: str) -> None:
+    bins = min(40, 10 + len(values) // 50)
+    ax.hist(values, bins=bins, color=BLUE, edgecolor="white", linewidth=0.4)
     ax.axvline(values.median(), color=ORANGE, linestyle="--", label=f"median {values.median():.3g}")
     ax.legend(loc="best")
-    ax.set(xlabel=label, ylabel="images")
-
-
-def _picture(data_dir: Path, path: str, size: tuple[int, int]) -> Image.Image:
-    try:
-        return ImageOps.fit(decode(data_dir / path), size)
-    except UnreadableImage as error:
-        raise EffnetError(f"{path} in {data_dir} cannot be read: {error}.") from error
-
-
-def _mosaic(pictures: list[Image.Image], ids: list[int]) -> Image.Image:
-    """Pictures side by side, as wide as high in tiles, the class id in each corner."""
-    columns = int(np.ceil(np.sqrt(len(pictures))))
-    width, height = pictures[0].size
-    canvas = Image.new("RGB", (columns * width, -(-len(pictures) // columns) * height), "white")
-    font = ImageFont.load_default(size=width * 0.15)
-    for i, (picture, class_id) in enumerate(zip(pictures, ids, strict=True)):
-        draw = ImageDraw.Draw(picture)
-        draw.text((3, 1), str(class_id), "white", font, stroke_width=3, stroke_fill="black")
-        canvas.paste(picture, (i % columns * width, i // columns * height))
-    return canvas
+    ax.set(xlabel=label, ylabel=what)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_formatter(NUMBERS)
+    ax.margins(y=0.25)  # for the legend

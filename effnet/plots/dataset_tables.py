@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from effnet import thesis
 from effnet.datasets import normalisation
-from effnet.datasets.stanford import official_order
 
 BINS = 30  # figure 13's
+IN_WORDS = {
+    "class_id": "class id (from 0)",
+    "class_name": "class",
+    "train": "training images",
+    "test": "test images",
+}
 
 
 def class_counts(annotations: pd.DataFrame) -> pd.DataFrame:
@@ -25,6 +29,11 @@ def class_counts(annotations: pd.DataFrame) -> pd.DataFrame:
     table["images"] = table["train"] + table["test"]
     table.columns.name = None
     return table.reset_index()
+
+
+def class_table(annotations: pd.DataFrame) -> pd.DataFrame:
+    """`class_counts` with its columns in words."""
+    return class_counts(annotations).rename(columns=IN_WORDS)
 
 
 def outliers(counts: pd.DataFrame) -> pd.DataFrame:
@@ -52,11 +61,11 @@ def count_summary(annotations: pd.DataFrame) -> dict[str, float | int | str]:
         "smallest training share of a class (%)": round(100 * share.min(), 2),
         "largest training share of a class (%)": round(100 * share.max(), 2),
         "largest class": largest["class_name"],
-        "its class id": int(largest["class_id"]),
+        "its class id (from 0)": int(largest["class_id"]),
         "its images": int(largest["images"]),
         "images of the second largest class": int(second["images"]),
         "images of the smallest class": int(smallest["images"]),
-        "tallest bar of 30": int(np.histogram(counts["images"], bins=BINS)[0].max()),
+        "classes in the tallest bar of 30": int(np.histogram(counts["images"], bins=BINS)[0].max()),
     }
 
 
@@ -73,10 +82,10 @@ def count_table(here: pd.DataFrame, published: pd.DataFrame, claims: pd.DataFram
         "test images": said["C016"],
         "training share (%)": f"roughly 50 ({said['C017']} by its counts)",
         "largest class": "GMC Savana Van 2012",
-        "its class id": said["C019"],
+        "its class id (from 0)": said["C019"],
         "its images": said["C018"],
         "images of the second largest class": f"below {said['C020']}",
-        "tallest bar of 30": said["C021"],
+        "classes in the tallest bar of 30": said["C021"],
     }
     table = pd.DataFrame({"published": count_summary(published), "here": count_summary(here)})
     table.insert(0, "thesis", pd.Series(thesis))
@@ -84,15 +93,10 @@ def count_table(here: pd.DataFrame, published: pd.DataFrame, claims: pd.DataFram
 
 
 def extremes(annotations: pd.DataFrame, count: int = 5) -> pd.DataFrame:
-    """The largest and the smallest classes, `count` of each."""
+    """The largest and the smallest classes, `count` of each, with columns in words."""
     counts = class_counts(annotations).sort_values("images", ascending=False, kind="stable")
-    return pd.concat([counts.head(count), counts.tail(count)]).drop_duplicates("class_id")
-
-
-def published_bars(annotations: pd.DataFrame) -> pd.DataFrame | None:
-    """The bars of figure 13 where every class is one of Stanford Cars', else None."""
-    official = official_order(list(annotations["class_name"].unique()))
-    return thesis.class_distribution() if official else None
+    chosen = pd.concat([counts.head(count), counts.tail(count)]).drop_duplicates("class_id")
+    return chosen.rename(columns=IN_WORDS)
 
 
 def pixel_sums(root: Path, annotations: pd.DataFrame) -> pd.DataFrame:

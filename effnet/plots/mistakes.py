@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from effnet.plots.gallery import Tile, gallery
 from effnet.plots.groups import absent
-from effnet.plots.style import OURS, draw_cells, footnote, new_figure, plain, styled
+from effnet.plots.style import OURS, WIDTH, draw_cells, footnote, new_figure, plain, styled
 
 MOST_CLASSES = 28  # of a confusion matrix that can be read
 PAIRS = 20
@@ -47,7 +47,7 @@ def confusion_figure(answers: pd.DataFrame, names: list[str], source: str) -> Fi
     np.add.at(counts, (answers["class_id"], answers["predicted_class_id"]), 1)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     size = 3.0 + 0.28 * len(names)
-    figure, ax = new_figure(height=min(9.0, size))
+    figure, ax = new_figure(width=min(WIDTH, size + 1.8), height=min(WIDTH, size))
     mesh = draw_cells(ax, shares, cmap=colormaps["Blues"].resampled(40), vmin=0, vmax=1)
     ax.set_aspect("equal")
     labels = [plain(name, 28) for name in names]

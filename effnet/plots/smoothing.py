@@ -20,6 +20,7 @@ from effnet.plots.style import (
     styled,
 )
 
+PAIRS = 200  # of random logits and labels in the figure
 FORMULA = (
     r"$\mathrm{LSCE}(x, i) = (1 - \varepsilon)\;\mathrm{ce}(i) + "
     r"\dfrac{\varepsilon}{N}\;\sum_{j=1}^{N}\,\mathrm{ce}(j)"
@@ -42,7 +43,8 @@ def label_smoothing(epsilon: float = 0.1, num_classes: int = 196) -> Figure:
     footnote(
         figure,
         f"N = {num_classes} classes, $\\varepsilon$ = {epsilon:g}; x: logits, i: the true class. "
-        f"Largest difference from torch's loss: {largest:.1e}.",
+        "Left: dots mark the smallest loss.\n"
+        f"Right: {PAIRS} random logits; the largest difference is {largest:.1e}.",
     )
     return figure
 
@@ -85,8 +87,8 @@ def _margin(ax: Axes, epsilon: float, num_classes: int) -> None:
         if value:
             best = loss.argmin()
             ax.plot(margins[best], loss[best], "o", color=colour)
-    ax.set(xlabel="lead of the right logit", ylabel="loss", ylim=(0, None))
-    ax.set_title("A lead without end\nno longer pays")
+    ax.set(xlabel="lead of the right class's logit", ylabel="loss", ylim=(0, None))
+    ax.set_title("Loss against the lead")
     ax.legend()
 
 
@@ -96,29 +98,32 @@ def _targets(ax: Axes, epsilon: float, num_classes: int) -> None:
     code = [right, other, right + (num_classes - 1) * other]
     prose = [1 - epsilon, epsilon, 1 - epsilon + (num_classes - 1) * epsilon]
     x = np.arange(3)
-    for shift, values, colour, label in (
-        (-0.2, code, BLUE, "thesis's code, and here"),
-        (0.2, prose, ORANGE, "thesis's prose"),
+    # The values of one stand below its dots, those of the other above: the dots are close.
+    for shift, values, colour, marker, label, away, side in (
+        (-0.1, code, BLUE, "o", "thesis's code, and here", 0.6, "top"),
+        (0.1, prose, ORANGE, "s", "thesis's prose", 1.6, "bottom"),
     ):
-        ax.bar(x + shift, values, 0.38, color=colour, label=label)
+        ax.plot(x + shift, values, marker, color=colour, ms=7, label=label)
         for i, value in enumerate(values):
-            ax.text(i + shift, value * 1.1, f"{value:.3g}", ha="center", fontsize=8.5)
-    ax.set(yscale="log", ylim=(1e-4, 2e4), ylabel="target")
+            words = f"{value:.3g}"
+            ax.text(i + shift, value * away, words, ha="center", va=side, fontsize=8.5)
+    ax.axhline(1, color=GREY, lw=1, zorder=0)
+    ax.set(yscale="log", xlim=(-0.5, 2.5), ylim=(1e-4, 2e4), ylabel="target (log scale)")
     ax.set_xticks(x, ["right\nclass", "each\nother", "sum of\nall"])
-    ax.set_title("What the loss asks for")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set_title("Targets, and their sum")
     ax.legend(loc="upper left", fontsize=8.5)
 
 
 def _identity(ax: Axes, epsilon: float, num_classes: int) -> float:
     """Ours against torch's loss on random logits; returns the largest difference."""
-    logits, labels = _random_logits(400, num_classes)
+    logits, labels = _random_logits(PAIRS, num_classes)
     ours = LabelSmoothingCrossEntropy(epsilon, "none")(logits, labels)
     torchs = cross_entropy(logits, labels, label_smoothing=epsilon, reduction="none")
     ax.plot(torchs, ours, ".", color=VERMILLION, ms=4, alpha=0.6)
     ends = [torchs.min(), torchs.max()]
     ax.plot(ends, ends, color=GREY, lw=1, zorder=0)
-    ax.set(xlabel="torch, label_smoothing", ylabel="here")
-    ax.set_title("The same number\nas torch's loss")
+    ax.set(xlabel="torch's loss", ylabel="loss here", title="Here against torch")
     return (ours - torchs).abs().max().item()
 
 

@@ -1,54 +1,59 @@
 """Executed notebooks as HTML pages with an anchor at every tagged cell."""
 
 import html
+import os
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
-from effnet.files import CannotWrite, write_text
+from effnet.files import write_text
 from effnet.paths import relative
+from effnet.report.markup import aligned, clean, formulas
 from effnet.training.identity import text_hash
 
 FAILED = ".failed.ipynb"  # what is kept of a notebook that failed
 TEMPLATES = Path(__file__).parent / "templates"
-# Text that is no formula whatever it holds, and $...$ or $$...$$ as Jupyter reads them.
-CODE = re.compile(r"(<pre\b.*?</pre>|<code\b.*?</code>)", re.DOTALL)
-FORMULA = re.compile(r"(?<![\\$])(\$\$?)(?!\s)([^$]+?)(?<![\s\\])\1(?!\d)", re.DOTALL)
-# What a page of a notebook may show of the HTML in its texts and outputs.
-TAGS = """a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption
-figure h1 h2 h3 h4 h5 h6 hr i img li ol p pre s small span strong sub summary sup table tbody td
-tfoot th thead tr u ul math menclose merror mfenced mfrac mi mmultiscripts mn mo mover mpadded
-mphantom mroot mrow ms mspace msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder
-munderover semantics""".split()
-ATTRIBUTES = """accent align alt class colspan columnalign columnlines columnspacing depth display
-displaystyle fence form height id linethickness lspace mathcolor mathsize mathvariant maxsize
-minsize movablelimits notation rowlines rowspacing rowspan rspace scriptlevel separator start
-stretchy style title width""".split()
-UNSEEN = re.compile(r"<(style|script)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 # Outputs that are scripts, or that need some, are shown as their text.
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg"]
 SHOWN.append("text/plain")
+# Where the links to the other pages go: no text of a notebook can be a comment of its page.
+OTHERS = "<!-- other pages -->"
+
+
+class Page(NamedTuple):
+    """A notebook's page before its neighbours are known: `OTHERS` stands for the links to them."""
+
+    path: Path
+    title: str
+    text: str
+    tags: set[str]
 
 
 def export_notebooks(reports: Path) -> tuple[dict[str, set[str]], list[tuple[str, str]]]:
     """Write `notebooks/<name>.html` beside each executed notebook of a profile.
 
-    The pages fetch nothing: their styles are inside, and scripts cannot run in them. A cell with
-    a tag (the id of its figure or table) gets the anchor `cell-id=<anchor(tag)>`. Returns the tags
-    by notebook, and the notebooks that could not be read, each with the reason.
+    The pages fetch nothing: their styles are inside, and scripts cannot run in them. They link to
+    each other, in the notebooks' order, and to the report. A cell with a tag (the id of its figure
+    or table) gets the anchor `cell-id=<anchor(tag)>`. Returns the tags by notebook, and the
+    notebooks that could not be read, each with the reason. Raises CannotWrite.
     """
-    exported, damaged = {}, []
+    pages: list[Page] = []
+    damaged = []
     for path in sorted((reports / "notebooks").glob("*.ipynb")):
         if path.name.endswith(FAILED) or path.name.startswith("."):  # hidden: being executed
             continue
         try:
-            exported[path.stem] = _export(path)
-        except CannotWrite:
-            raise
+            pages.append(_page(path))
         except Exception as error:  # whatever is in the file: nbformat and nbconvert have many
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             damaged.append((relative(path), f"is no whole notebook ({reason[:200]})"))
             path.with_suffix(".html").unlink(missing_ok=True)  # of an earlier, whole one
-    return exported, damaged
+    for page, before, after in zip(pages, [None, *pages], [*pages[1:], None], strict=False):
+        text = page.text.replace(OTHERS, _others(before, after))
+        write_page(page.path.with_suffix(".html"), text)
+    return {page.path.stem: page.tags for page in pages}, damaged
 
 
 def anchor(tag: str) -> str:
@@ -59,11 +64,23 @@ def anchor(tag: str) -> str:
     return f"{readable}-{text_hash(repr(tag))[:12]}"
 
 
-def _export(path: Path) -> set[str]:
+def _others(before: Page | None, after: Page | None) -> str:
+    """Links to the report and to the notebooks before and after one, where there are any."""
+
+    def link(page: Page | None, rel: str, words: str) -> str:
+        if page is None:
+            return "<span></span>"
+        address = f"{quote(os.fsencode(page.path.stem))}.html"
+        return f'<a rel="{rel}" href="{address}">{words.format(html.escape(page.title))}</a>'
+
+    return (
+        f'<nav aria-label="Notebooks">{link(before, "prev", "← {}")}'
+        f'<a href="../index.html">Report</a>{link(after, "next", "{} →")}</nav>'
+    )
+
+
+def _page(path: Path) -> Page:
     import nbformat
-    from nbconvert import HTMLExporter
-    from pygments.formatters import HtmlFormatter
-    from traitlets.config import Config
 
     notebook = nbformat.read(path, as_version=4)
     tags: set[str] = set()
@@ -75,6 +92,31 @@ def _export(path: Path) -> set[str]:
         if named and named[0] not in tags:
             cell["id"] = anchor(named[0])
             tags.add(named[0])
+    prose = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    heads = (re.search(r"^# +(.+)", text, re.MULTILINE) for text in prose)
+    title = next((head[1].strip() for head in heads if head), path.stem)
+    resources = _look() | {"metadata": {"name": path.stem}, "title": title}
+    text, _ = _exporter().from_notebook_node(notebook, resources=resources)
+    return Page(path, title, text, tags)
+
+
+@cache
+def _look() -> dict[str, Any]:
+    """Colours: the report's, for light and for dark, and those of code."""
+    from pygments.formatters import HtmlFormatter
+
+    # What stands there before the first rule.
+    report = (TEMPLATES / "report.css").read_text(encoding="utf-8").partition("\n* {")[0]
+    styles = {"light": "friendly", "dark": "github-dark"}
+    code = {k: HtmlFormatter(style=v).get_style_defs(".highlight") for k, v in styles.items()}
+    return {"report_variables": report, "pygments": code}
+
+
+@cache
+def _exporter() -> Any:
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
+
     exporter = HTMLExporter(
         template_name="notebook",
         extra_template_basedirs=[str(TEMPLATES)],
@@ -82,62 +124,12 @@ def _export(path: Path) -> set[str]:
         sanitize_html=True,
         config=Config({"NbConvertBase": {"display_data_priority": SHOWN}}),
     )
-    styles = {
-        "light": HtmlFormatter(style="friendly").get_style_defs(".highlight"),
-        "dark": HtmlFormatter(style="github-dark").get_style_defs(".highlight"),
-    }
     exporter.register_filter("formulas", formulas)
     exporter.register_filter("clean_html", clean)
-    resources = {"metadata": {"name": path.stem}, "pygments": styles}
-    page, _ = exporter.from_notebook_node(notebook, resources=resources)
-    write_page(path.with_suffix(".html"), page)
-    return tags
+    exporter.register_filter("aligned", aligned)
+    return exporter
 
 
 def write_page(path: Path, text: str) -> None:
     """Write a page; letters that a file name holds and UTF-8 does not become question marks."""
     write_text(path, text.encode("utf-8", "replace").decode("utf-8"))
-
-
-def clean(page: object) -> str:
-    """HTML without anything that runs, loads or leads astray; text and tables stay.
-
-    nbconvert's own list would take tables apart, whose heads it lacks, and formulas. What the
-    converter of formulas makes is cleaned too: it copies some of its input as it is.
-    """
-    import bleach
-    from bleach.css_sanitizer import CSSSanitizer
-
-    def allowed(tag: str, name: str, value: str) -> bool:
-        if name in ("href", "src"):
-            picture = re.match(r"data:image/(png|jpeg|gif|webp);base64,", value)
-            return bool(picture) if tag == "img" else not value.lower().startswith("data:")
-        return name in ATTRIBUTES
-
-    return bleach.clean(
-        UNSEEN.sub("", str(page)),
-        tags=TAGS,
-        attributes=allowed,
-        protocols=["http", "https", "mailto", "data"],
-        css_sanitizer=CSSSanitizer(),
-        strip=True,
-    )
-
-
-def formulas(page: str) -> str:
-    """HTML with its TeX formulas as MathML, which browsers draw without a script or a network.
-
-    A formula that cannot be converted stays as it was typed.
-    """
-    from latex2mathml.converter import convert
-
-    def mathml(match: re.Match[str]) -> str:
-        display = "block" if match[1] == "$$" else "inline"
-        try:
-            return convert(html.unescape(match[2]), display=display)
-        except Exception:  # the converter has many kinds of its own, none of them worth a report
-            return match[0]
-
-    parts = CODE.split(page)
-    parts[::2] = [FORMULA.sub(mathml, part) for part in parts[::2]]
-    return "".join(parts)

@@ -2,15 +2,17 @@
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import PIL.Image
 from matplotlib.figure import Figure
 
+from effnet import thesis
 from effnet.grid.profiles import Profile
 from effnet.paths import relative
 from effnet.plots.groups import data_note
@@ -26,6 +28,8 @@ from effnet.trial import check_tracker
 from effnet.verdicts.profile import is_part, is_real, read_profile
 
 SCREEN_DPI = 100  # at which a notebook shows a figure
+Runs: TypeAlias = pd.DataFrame | pd.Series | None
+Published: TypeAlias = str | Sequence[str]
 
 
 class Session:
@@ -224,18 +228,24 @@ class Session:
         fig: Figure,
         name: str,
         caption: str,
-        runs: pd.DataFrame | pd.Series | None = None,
+        runs: Runs = None,
         photographs: bool = False,
+        published: Published = (),
+        images: bool | None = None,
     ) -> None:
         """Write a figure as PNG and SVG with its provenance, and show it with its caption.
 
-        `runs` are the runs it was drawn from (rows of `session.runs`); `photographs` says that it
-        shows the profile's images, which may not be ours to pass on.
+        `runs` are the runs it was drawn from (rows of `session.runs`); `published` names the files
+        of `data/thesis` it was drawn from, as "grid"; `images` says whether the profile's images
+        (or weights) went in. Without it they did where neither runs nor published numbers are
+        named. `photographs` says that it shows the images, which may not be ours to pass on.
         """
         from IPython.display import Image, Markdown, display
 
         paths = write_figure(fig, self.reports / "figures", name, small=self.recorded)
-        self._record(paths, name, caption, runs, photographs and not self.recorded)
+        used = photographs or images
+        shown = photographs and not self.recorded
+        self._record(paths, name, caption, runs, published, used, shown)
         # The file itself, not another drawing of it: a third of the time of a figure.
         with PIL.Image.open(paths[0]) as picture:
             width = round(picture.width * SCREEN_DPI / picture.info["dpi"][0])
@@ -247,15 +257,17 @@ class Session:
         table: pd.DataFrame,
         name: str,
         caption: str,
-        runs: pd.DataFrame | pd.Series | None = None,
+        runs: Runs = None,
+        published: Published = (),
+        images: bool | None = None,
     ) -> None:
-        """Write a table as CSV with its provenance, and show it with its caption."""
+        """Write a table as CSV with its provenance, and show it with its caption; see `save`."""
         from IPython.display import Markdown, display
 
         path = self.reports / "tables" / f"{name}.csv"
         write_csv(path, table, index=table.index.name is not None)
-        self._record([path], name, caption, runs)
-        display(blank_missing(table))
+        self._record([path], name, caption, runs, published, images)
+        display(_texts(table), raw=True)
         display(Markdown(f"**{name}.** {caption}"))
 
     def claims(self) -> None:
@@ -267,18 +279,24 @@ class Session:
         if self.images:
             display(Markdown("These are other images: nothing here speaks of the thesis's claims."))
         else:
-            display(closing_table(self.home, self.notebook))
+            display(_texts(closing_table(self.home, self.notebook)), raw=True)
 
     def _record(
         self,
         paths: list[Path],
         name: str,
         caption: str,
-        runs: pd.DataFrame | pd.Series | None,
+        runs: Runs,
+        published: Published,
+        images: bool | None,
         photographs: bool = False,
     ) -> None:
         """The JSON beside a figure or table: what made it."""
-        ids = None if runs is None else pd.DataFrame(runs.to_frame().T if runs.ndim == 1 else runs)
+        rows = None if runs is None else pd.DataFrame(runs.to_frame().T if runs.ndim == 1 else runs)
+        ids: list[str] = [] if rows is None else sorted(rows["trial_id"])
+        files = [published] if isinstance(published, str) else published
+        # Of published numbers, or of a network alone, it says nothing about the profile's data.
+        own = bool(ids) or (not files if images is None else images)
         environment = identity.environment()
         write_record(
             paths,
@@ -288,10 +306,11 @@ class Session:
                 "notebook": self.notebook,
                 "cell": name,
                 "profile": self.images or self.profile.name,
-                "demo": self.drawn,
+                "demo": own and self.drawn,
                 "photographs": photographs and not self.drawn,
-                "runs": [] if ids is None else sorted(ids["trial_id"]),
-                "data_hash": self.data.data_hash,
+                "published": [thesis.cite(file) for file in files],
+                "runs": ids,
+                "data_hash": self.data.data_hash if own else "",
                 # Records are of the code that trained them.
                 "code_hash": self.data.code_hash if self.recorded else identity.code_hash(),
                 "version": environment["effnet"],
@@ -303,3 +322,15 @@ class Session:
             },
             keep_equal=self.recorded,
         )
+
+
+def _texts(table: pd.DataFrame) -> dict[str, str]:
+    """A table as a notebook shows it, and the report's page: without the numbers of its rows."""
+    table = blank_missing(table if table.index.name is None else table.reset_index())
+    table.columns = [str(column).replace("_", " ") for column in table.columns]
+    whole = {"index": False, "max_rows": None, "float_format": _number}
+    return {"text/html": table.to_html(**whole), "text/plain": table.to_string(**whole)}
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"

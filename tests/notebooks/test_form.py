@@ -124,3 +124,19 @@ def test_parameters_are_what_papermill_and_the_trial_know(name):
     if name != "05_prediction_matrix":
         assert {"dropout_rate", "epochs", "seed", "tracker"} <= set(found)
         assert ("in_channels" in found) == (name == "04_train_scratch")
+
+
+def test_figures_of_published_numbers_name_their_files():
+    """What figures.csv says that a figure is made from is what its cell tells the session."""
+    for row in thesis.figures().itertuples():
+        cells = nbformat.read(ROOT / "notebooks" / f"{row.notebook}.ipynb", 4).cells
+        tagged = (c.source for c in cells if row.figure in c.metadata.get("tags", []))
+        calls = (node for node in ast.walk(ast.parse(next(tagged))) if isinstance(node, ast.Call))
+        saved = next(c for c in calls if row.figure in (getattr(a, "value", "") for a in c.args))
+        told = {keyword.arg: ast.unparse(keyword.value) for keyword in saved.keywords}
+        parts = row.made_from.split(";")
+        files = [part for part in parts if part.endswith(".csv")]
+        assert all(f"'{file[:-4]}'" in told.get("published", "") for file in files), row.figure
+        runs_or_images = len(saved.args) > 3 or "photographs" in told
+        own = runs_or_images or not {"published", "images"} & set(told)
+        assert own == bool(set(parts) - {*files, "model"}), row.figure

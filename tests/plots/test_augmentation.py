@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as F
+from figure_checks import assert_legible
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -27,6 +28,8 @@ def test_smoothing_targets_and_identity():
     figure.canvas.draw()  # the formula parses
     shown = " ".join(texts(figure))
     assert r"\varepsilon" in shown and "20.4" in shown and "0.00051" in shown
+    assert not any(ax.containers for ax in figure.axes), "a bar has no length on a log axis"
+    assert_legible(figure)
 
 
 @pytest.fixture

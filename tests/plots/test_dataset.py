@@ -4,13 +4,16 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from figure_checks import assert_legible
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from effnet import thesis
+from effnet.datasets.normalisation import CHANNELS
 from effnet.errors import EffnetError
-from effnet.plots import dataset, dataset_tables
+from effnet.plots import dataset, dataset_tables, gallery
 
 
 def texts(figure: Figure) -> list[str]:
@@ -26,6 +29,8 @@ def test_published_annotations_give_the_thesis_figure():
     assert [int(h) for h in heights[:30]] == bars["n_classes"].tolist()
     named = [text for text in texts(figure) if "GMC Savana" in text]
     assert named == ["GMC Savana Van 2012 (class 118):\n136 images"]
+    assert any("class ids count from 0" in text for text in texts(figure))
+    assert_legible(figure)
 
 
 def test_published_counts_are_the_thesis_ones():
@@ -63,7 +68,7 @@ def test_montage_has_a_training_image_of_each_class(tmp_path, count):
     annotations = painted(tmp_path, count).sample(frac=1, random_state=0).sort_values(
         "path", key=lambda p: p.str.split("-").str[1], kind="stable"
     )  # fmt: skip
-    figure = dataset.montage(tmp_path, annotations, width=40)
+    figure = gallery.montage(tmp_path, annotations, width=40)
     pictures = [ax.images[0].get_array() for ax in figure.axes if ax.images]
     if count > 40:  # one mosaic, 7 tiles of 40 x 24 pixels a line
         pictures = [pictures[0][i // 7 * 24 + 20, i % 7 * 40 + 35] for i in range(count)]
@@ -75,7 +80,7 @@ def test_montage_names_an_unreadable_image(tmp_path):
     annotations = painted(tmp_path, 2)
     (tmp_path / "1-1.png").write_bytes(b"")
     with pytest.raises(EffnetError, match="1-1.png"):
-        dataset.montage(tmp_path, annotations)
+        gallery.montage(tmp_path, annotations)
 
 
 def test_boxes_count_their_last_pixels(tmp_path):
@@ -83,8 +88,51 @@ def test_boxes_count_their_last_pixels(tmp_path):
         {"path": ["a", "b"], "x1": [1.0, 1], "y1": [1.0, 1], "x2": [50.0, 25], "y2": [30.0, 30]}
     )
     sizes = pd.DataFrame({"path": ["a", "b"], "width": 50, "height": 30})
+    left, right = dataset.box_sizes(boxes, sizes.head(1)).axes
+    assert left.collections[0].get_offsets().tolist() == [[50, 30]]  # of the images measured
     left, right = dataset.box_sizes(boxes, sizes).axes
     assert left.collections[0].get_offsets().tolist() == [[50, 30], [25, 30]]
     assert right.get_legend().get_texts()[0].get_text() == "median 75"
     empty = boxes.assign(x1=np.nan)
     assert "This data set has no boxes." in texts(dataset.box_sizes(empty))
+
+
+def test_many_boxes_are_counted_in_cells():
+    published = thesis.annotations()
+    figure = dataset.box_sizes(published, source="made up")
+    (cells,) = figure.axes[0].collections
+    assert isinstance(cells, PolyCollection) and len(cells.get_paths()) < 1500
+    assert cells.get_array().sum() == len(published)
+    assert_legible(figure)
+
+
+def test_few_classes_have_named_bars_and_many_a_histogram():
+    published = thesis.annotations()
+    few = published[published["class_id"] < 6]
+    (ax,) = dataset.own_class_counts(few, "made up").axes
+    assert ax.get_yticklabels()[0].get_text() == "0: AM General Hummer SUV 2000"
+    assert sum(bar.get_width() for bar in ax.patches) == len(few)
+    many = dataset.own_class_counts(published, "made up")
+    bars = many.axes[0].patches
+    assert sum(bar.get_height() for bar in bars) == 196 and len(bars) <= 31
+    assert {bar.get_width() for bar in bars} == {3.0}, "each bar holds as many whole numbers"
+    for figure in (many, dataset.own_class_counts(few, "made up")):
+        assert_legible(figure)
+
+
+def test_the_cross_is_the_thesiss():
+    rng = np.random.default_rng(0)
+    sums = pd.DataFrame({"path": [f"{i}" for i in range(900)], "pixels": 100})
+    for channel in CHANNELS:
+        levels = rng.integers(0, 256, (900, 100))
+        sums[f"sum_{channel}"], sums[f"squares_{channel}"] = levels.sum(1), (levels**2).sum(1)
+    table = dataset_tables.normalisation_table(sums, thesis.claims())
+    for count in (900, 9):
+        figure = dataset.image_statistics(sums.head(count), table, "made up")
+        (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "X"]
+        assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (0.470, 0.267)
+        legend = figure.legends[0]
+        marks = [handle.get_marker() for handle in legend.legend_handles]
+        words = dict(zip(marks, (t.get_text() for t in legend.get_texts()), strict=True))
+        assert words["X"].startswith("the thesis's") and words["s"].startswith("here")
+        assert_legible(figure)

@@ -117,7 +117,8 @@ def test_names_of_any_kind_are_shown_as_text(tmp_path):
         rewrite(folder / "trial.json", name=name, group=group, trial=trial)
     runs = load_runs(tmp_path)
     figures = list(every_figure(runs, tmp_path, NAMES))
-    figures.append(dataset.distribution(many_classes(), None, NAMES[0]))
+    figures.append(dataset.own_class_counts(many_classes(), SOURCE))
+    figures.append(dataset.own_class_counts(many_classes().query("class_id > 30"), SOURCE))
     figures.append(drawn_table(pd.DataFrame({name: NAMES for name in NAMES[:3]}), "names"))
     for figure in figures:
         FigureCanvasAgg(figure).draw()

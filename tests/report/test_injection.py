@@ -14,7 +14,8 @@ from fake_runs import fake_run, rewrite
 from report_site import PIXEL, Page, broken_links
 
 from effnet.files import read_sealed
-from effnet.report.notebooks import anchor, clean, export_notebooks, formulas
+from effnet.report.markup import clean, formulas
+from effnet.report.notebooks import anchor, export_notebooks
 from effnet.report.page import build_report
 from effnet.runs import load_runs
 from effnet.spreadsheet import as_written, write_csv
