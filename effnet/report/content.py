@@ -26,7 +26,7 @@ from effnet.verdicts.summary import counts, headline, part_of, tally
 # The chapter that shows what a notebook makes beyond the thesis's figures.
 CHAPTER_OF = {"00": "2", "01": "3", "02": "5", "03": "6", "04": "6", "05": "6"}
 # In figures.csv: what is drawn from the profile's own images and runs.
-FROM_DATA = {"runs", "images", "annotations", "trained models"}
+FROM_DATA = {"runs", "images", "trained models"}
 
 
 @dataclass
@@ -195,8 +195,7 @@ def _chapters(
             item = Item(path.stem, _title(path.stem), "")
             fill(item, path.parent, context)
             item.notebook = item.notebook or "unknown"
-            shows_images = item.notebook[:2] in ("01", "02") and "published" not in item.id
-            item.from_data = bool(item.runs) or shows_images
+            item.from_data = bool(item.origin["data_hash"])
             chapter = CHAPTER_OF.get(item.notebook[:2], "6")
             sections[chapter].extras.append(item)
     heads = [s for s in sections.values() if "." not in s.number]

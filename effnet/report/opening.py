@@ -6,7 +6,14 @@ from typing import Any
 import pandas as pd
 
 from effnet import thesis
-from effnet.plots.groups import GRID, PUBLISHED_BEST, best_of, group_name, run_label
+from effnet.plots.groups import (
+    GRID,
+    PUBLISHED_BEST,
+    best_of,
+    group_name,
+    of_group,
+    run_label,
+)
 from effnet.plots.overview import group_lines
 from effnet.plots.scatter import mean_interval
 from effnet.report.story import FOUND
@@ -77,7 +84,8 @@ def comparison(runs: pd.DataFrame, profile: dict[str, Any]) -> dict[str, Any]:
 def _note(runs: pd.DataFrame, profile: dict[str, Any]) -> str:
     if runs.empty:
         return "Nothing is trained yet."
-    size = ", ".join(f"{value:g}" for value in sorted(set(runs["image_size"])))
+    sizes = of_group(runs, "all")["image_size"]  # of the groups compared
+    size = ", ".join(f"{value:g}" for value in sorted(set(sizes)))
     if is_real(profile):
         return "The same photographs as the thesis's."
     if is_part(profile):

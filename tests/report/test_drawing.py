@@ -90,7 +90,7 @@ def test_photographs_are_a_small_picture(tmp_path):
     files = files_of(figure, tmp_path)
     image = drawing(files, "fig12", "photographs")
     assert image.markup.startswith('<img src="data:image/webp;base64,')
-    assert len(image.markup) < len(files[".png"]) / 2 and image.width <= 1500
+    assert len(image.markup) < len(files[".png"]) / 2 and image.width <= 1200
     png = drawing({".png": files[".png"]}, "fig12", "photographs")
     assert png.markup == image.markup
     with Image.open(tmp_path / "made_up.png") as picture:
