@@ -65,11 +65,13 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.sources: list[str] = []
         self.tags: list[str] = []
+        self.handlers: list[str] = []  # attributes that would run something
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         self.tags.append(tag)
+        self.handlers += [name for name in values if name.startswith("on")]
         if values.get("id"):
             self.ids.append(values["id"])
         if tag == "a" and values.get("href"):
