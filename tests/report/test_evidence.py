@@ -152,7 +152,7 @@ def test_the_laptops_evidence_draws_itself_again(tmp_path):
         else:
             assert copy.read_text() == path.read_text(), path.name
     page = (again / "index.html").read_text()
-    assert page.count("data:image/") > 30 and "notebooks/05_prediction_matrix.html" in page
+    assert page.count('style="--natural: ') > 30 and "notebooks/05_prediction_matrix.html" in page
 
 
 PARTS = ("*.json", "*.md", "claims.csv", "figures/*", "tables/*", "runs/*/*.json",
