@@ -98,7 +98,12 @@ def _chart(
             (across(e), up(float(v)), f"{name}, epoch {e}: {v:.4g}")
             for e, v in zip(epochs, column, strict=True)
         ]
-        curves.append(Curve(name, " ".join(f"{x},{y}" for x, y, _ in dots), dots))
+        line: list[tuple[float, float]] = []
+        for x, y, _ in dots:
+            if log and line:  # a rate holds until the next epoch
+                line.append((x, line[-1][1]))
+            line.append((x, y))
+        curves.append(Curve(name, " ".join(f"{x},{y}" for x, y in line), dots))
     whole = MaxNLocator(8, integer=True).tick_values(first, last)
     return Chart(
         title,
