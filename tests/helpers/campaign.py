@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
+
 CAMPAIGN = bool(os.environ.get("CAMPAIGN"))
+ONLY_CAMPAIGN = pytest.mark.skipif(not CAMPAIGN, reason="make campaign")
 
 
 def tries(sample: int, campaign: int) -> int:
