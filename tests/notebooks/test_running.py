@@ -17,6 +17,7 @@ from effnet.demo.folder import make_demo
 from effnet.errors import EffnetError
 from effnet.grid.profiles import Profile
 from effnet.paths import REPORTS, ROOT
+from effnet.report import __main__ as report
 from effnet.report import runner
 from effnet.report.chapters import chapters
 from effnet.runs import read_grid
@@ -123,25 +124,24 @@ def test_a_changed_hyperparameter_trains_only_its_trials(reproduced, monkeypatch
     assert "6 trials, 5 done, 1 to train" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("folder", "more"), [(".", ""), ("notebooks", ",lr_factor=0.2,threads=2")])
-def test_papermill_with_other_values(reproduced, folder, more, tmp_path):
-    """From the root and from notebooks/, there with hyperparameters that the cell does not list
-    and without the chapters on all runs: that trial is trained and shown."""
+@pytest.mark.parametrize("folder", [".", "notebooks"])
+def test_papermill_with_other_values(reproduced, folder, tmp_path):
+    """From the root and from notebooks/, with hyperparameters that the cell does not list too: that
+    trial is trained, once, and shown. Without the chapters on all runs."""
     source, output = tmp_path / "in.ipynb", tmp_path / "out.ipynb"
     notebook = nbformat.read(NOTEBOOKS[3], as_version=4)
-    if folder == "notebooks":
-        own = [i for i, cell in enumerate(notebook.cells) if '"run_03"' in cell.source]
-        notebook.cells = notebook.cells[: own[0] + 1]
+    own = [i for i, cell in enumerate(notebook.cells) if '"run_03"' in cell.source]
+    notebook.cells = notebook.cells[: own[0] + 1]
     nbformat.write(notebook, source)
     figure = SMOKE / "figures" / "fig20.json"
     before = figure.read_bytes()
-    values = f"dropout_rate=0.45,epochs=1{more}"
+    values = "dropout_rate=0.45,epochs=1,lr_factor=0.2,threads=2"
     shown = SMOKE / "custom" / values / "figures/run_03.png"
     shown.unlink(missing_ok=True)
-    also = ["-p", "more", "{lr_factor: 0.2, threads: 2}"] if more else []
     result = command(
-        "papermill", str(source), str(output), "-p", "profile", "smoke",
-        "-p", "dropout_rate", "0.45", "-p", "epochs", "1", *also, cwd=ROOT / folder,
+        "papermill", str(source), str(output), "-p", "profile", "smoke", "-p", "dropout_rate",
+        "0.45", "-p", "epochs", "1", "-p", "more", "{lr_factor: 0.2, threads: 2}",
+        cwd=ROOT / folder,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-2000:]
     text = output.read_text()
@@ -172,12 +172,17 @@ def test_another_image_folder_trains_with_one_parameter(reproduced, tmp_path):
     assert [r["trial"]["validation"] for r in runs] == ["holdout"]
 
 
-def test_a_failing_notebook_says_where_and_how_to_go_on(reproduced, monkeypatch):
+def broken_notebook(path, cell):
+    """A chapter of its parameters and one cell."""
     broken = nbformat.read(NOTEBOOKS[2], as_version=4)
-    broken.cells[8:] = [nbformat.v4.new_code_cell("print('so far')\n1 / 0")]
+    broken.cells[2:] = [nbformat.v4.new_code_cell(cell)]
+    nbformat.write(broken, path)
+
+
+def test_a_failing_notebook_says_where_and_how_to_go_on(reproduced):
     path = ROOT / "notebooks" / "99_broken.ipynb"
     try:
-        nbformat.write(broken, path)
+        broken_notebook(path, "print('so far')\n1 / 0")
         with pytest.raises(EffnetError) as error:
             runner.run_notebook("99", "smoke", image_size=64)
     finally:
@@ -189,26 +194,25 @@ def test_a_failing_notebook_says_where_and_how_to_go_on(reproduced, monkeypatch)
     kept.unlink()
 
 
-def test_a_failing_notebook_does_not_stop_the_page(reproduced):
-    broken = nbformat.read(NOTEBOOKS[2], as_version=4)
-    broken.cells[8:] = [nbformat.v4.new_code_cell("1 / 0")]
+def test_a_failing_notebook_does_not_stop_the_page(reproduced, monkeypatch, capsys):
     source, target = ROOT / "notebooks" / "99_broken.ipynb", SMOKE / "notebooks" / "99_broken.ipynb"
-    module = (sys.executable, "-m", "effnet.report.runner", "99", "--profile", "smoke", "--go-on")
+    words = ["effnet.report.runner", "99", "--profile", "smoke", "--go-on"]
+    monkeypatch.setattr(sys, "argv", words)
     try:
-        nbformat.write(broken, source)
+        broken_notebook(source, "1 / 0")
         nbformat.write(nbformat.v4.new_notebook(), target)  # as if it had worked before
-        result = command(*module)
-        assert result.returncode == 0 and "ZeroDivisionError" in result.stderr
+        runner.main()
+        assert "ZeroDivisionError" in capsys.readouterr().err
         assert not target.exists()
         assert make("report", "PROFILE=smoke").returncode == 0
         page = (SMOKE / "index.html").read_text().split("Failed notebooks")[1]
         assert "99_broken" in page and "ZeroDivisionError: division by zero" in page
-        checked = command(sys.executable, "-m", "effnet.report", "--check", str(SMOKE))
-        assert checked.returncode == 1 and "notebook 99_broken failed" in checked.stderr
+        assert report.main(["--check", str(SMOKE)]) == 1
+        assert "notebook 99_broken failed" in capsys.readouterr().err
     finally:
         source.unlink()
         target.with_suffix(".failed.ipynb").unlink(missing_ok=True)
-        make("report", "PROFILE=smoke")
+        report.main([str(SMOKE)])
 
 
 OWN = "note: x\ntrial: {data_dir: data/demo_smoke, epochs: 1}\ngroups: {%s: {grid: {seed: [0]}}}\n"
@@ -280,13 +284,13 @@ def test_an_unknown_profile_is_refused_before_anything_is_made(target, name):
     assert before == (sorted(REPORTS.iterdir()) if REPORTS.exists() else [])
 
 
-@pytest.mark.parametrize("name", ["my cars", "a'b", 'a"b', "a$HOME$(x)`b`", "a,b (c) & d; e", "ü"])
-def test_a_data_folder_of_any_name_reaches_the_commands(name, tmp_path):
-    (tmp_path / name / "car").mkdir(parents=True)
-    Image.new("RGB", (40, 30)).save(tmp_path / name / "car" / "1.jpg")
-    result = make("check-data", f"STANFORD_CARS={tmp_path / name}")
+def test_a_data_folder_of_any_name_reaches_the_commands(tmp_path):
+    folder = tmp_path / "my car's, a\"b $HOME$(x)`y` (c) & d; ü"
+    (folder / "car").mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(folder / "car" / "1.jpg")
+    result = make("check-data", f"STANFORD_CARS={folder}")
     assert "there is no such folder" not in result.stderr + result.stdout
-    assert str(tmp_path / name) in result.stdout + result.stderr
+    assert str(folder) in result.stdout + result.stderr
 
 
 def test_make_alone_lists_the_targets():
