@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from campaign import CAMPAIGN
+from campaign import pairs
 from fake_results import fake_figure, fake_table
 from fake_runs import fake_profile, rewrite
 from places import in_child
@@ -87,13 +87,7 @@ JUNK = {
 }
 FILES = ("figures/fig20.json", "figures/fig20.png", "figures/fig20.svg", "tables/tab_a.json",
          "notebooks/03_train_pretrained.ipynb", "./profile.json")  # fmt: skip
-# Of a third of the pairs here each file and each kind of junk has its share.
-CASES = [
-    (name, junk)
-    for i, name in enumerate(FILES)
-    for j, junk in enumerate(JUNK)
-    if CAMPAIGN or (i + j) % 3 == 0
-]
+CASES = pairs(FILES, list(JUNK))
 CASES += [("tables/tab_a.csv", "empty"), ("tables/tab_a.csv", "noise")]
 
 
