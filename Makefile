@@ -127,9 +127,10 @@ weights: $(READY) ## fetch the pretrained weights that the profile needs
 test: $(READY) ## the test suite
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-campaign: $(READY) ## what the suite takes a sample of: kills and damage everywhere (20 minutes)
+campaign: $(READY) ## what the suite takes a sample of: kills and damage everywhere (25 minutes)
 	@CAMPAIGN=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 tests/training/test_crash_points.py \
-	  tests/training/test_damaged_runs.py tests/test_damaged_reports.py tests/grid/test_grid_kills.py
+	  tests/training/test_damaged_runs.py tests/training/test_processes.py tests/grid/test_grid_kills.py \
+	  tests/test_damaged_reports.py tests/report/test_damage.py tests/test_errors.py tests/test_model.py
 
 bench: $(READY) ## speed beside the thesis's way, timm and torchvision (an hour on 2 cores)
 	@$(PY) benchmarks/bench.py $(ARGS)

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from campaign import tries
+from campaign import pairs, tries
 from damaging import DAMAGES, damage
 from fake_runs import fake_profile, fake_run
 
@@ -128,8 +128,7 @@ def test_a_run_killed_before_it_told_of_its_last_epoch_is_on_the_page(reports):
     assert folder.name in page and (folder / "index.html").exists()
 
 
-@pytest.mark.parametrize("name", ["grid.json", "profile.json"])
-@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("name, how", pairs(["grid.json", "profile.json"], DAMAGES))
 def test_a_profile_s_own_files(reports, name, how):
     damage(reports / name, how)
     with warnings.catch_warnings(record=True) as warned:

@@ -3,14 +3,14 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from forks import Forks
 from small_trials import contents
 
 from effnet import train
@@ -41,8 +41,7 @@ SMALL = {
     "early_stopping_patience": 3,
 }
 
-# Starts a run for every line it reads, in processes that have imported everything already. They
-# kill themselves, as `kill -9` would, before the line's step of an epoch; -1 is validation.
+# Kills itself, as `kill -9` would, before a step of an epoch; -1 is validation.
 KILLED_AT = """
 import os, signal, sys
 import pytorch_lightning as pl
@@ -55,17 +54,18 @@ class Kill(pl.Callback):
     def on_validation_batch_start(self, trainer, module, batch, step):
         self.at(trainer, -1)
     def at(self, trainer, step):
-        if [trainer.current_epoch, step] == list(map(int, line.split())):
+        if [trainer.current_epoch, step] == list(map(int, sys.argv[3:])):
             os.kill(os.getpid(), signal.SIGKILL)
 
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        os.dup2(2, 1)
-        run(Trial.make(eval(sys.argv[1])), sys.argv[2], "killed", callbacks=[Kill()])
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+run(Trial.make(eval(sys.argv[1])), sys.argv[2], "killed", callbacks=[Kill()])
 """
+
+
+@pytest.fixture(scope="module")
+def forks():
+    forks = Forks("effnet.train", "effnet.runs", "effnet.grid.train")
+    yield forks
+    forks.close()
 
 
 @pytest.fixture(scope="module")
@@ -81,20 +81,19 @@ def finished(small, tmp_path_factory):
     return run(Trial.make(small), tmp_path_factory.mktemp("finished"))
 
 
-def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(small, finished, tmp_path):
-    command = [sys.executable, "-c", KILLED_AT, repr(small), str(tmp_path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as runs:
-        for at in [(0, 2), (1, 3), (2, -1)]:
-            print(*at, file=runs.stdin, flush=True)
-            assert int(runs.stdout.readline()) == -signal.SIGKILL
-            folder = next(tmp_path.iterdir())
-            status = read_status(folder)  # the file says "running", and nobody runs
-            assert status["state"] == "interrupted" and "is gone" in status["message"]
-            assert status["epochs_done"] == at[0]
-            assert not (folder / "summary.json").exists()
-        print(file=runs.stdin, flush=True)
-        assert int(runs.stdout.readline()) == 0
+def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(
+    small, finished, forks, tmp_path
+):
+    program = (KILLED_AT, repr(small), str(tmp_path / "runs"))
+    for epoch, step in [(0, 2), (1, 3), (2, -1)]:
+        at = (str(epoch), str(step))
+        assert forks.run(*program, *at, output=tmp_path / "said") == -signal.SIGKILL
+        folder = next((tmp_path / "runs").iterdir())
+        status = read_status(folder)  # the file says "running", and nobody runs
+        assert status["state"] == "interrupted" and "is gone" in status["message"]
+        assert status["epochs_done"] == epoch
+        assert not (folder / "summary.json").exists()
+    assert forks.run(*program, output=tmp_path / "said") == 0
     assert folder.name == finished.name
     assert contents(folder) == contents(finished)
     assert read_status(folder)["state"] == "finished"
@@ -184,19 +183,21 @@ command_line(lambda: print(run(trial, sys.argv[2], "mine", callbacks=[Slow()])))
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_says_where_it_stopped_and_how_to_go_on(small, finished, tmp_path, sent):
-    command = [sys.executable, "-c", STOPPED, repr(small), str(tmp_path)]
-    stopped = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("*/metrics.csv")) and stopped.poll() is None:
+def test_a_signal_says_where_it_stopped_and_how_to_go_on(small, finished, forks, tmp_path, sent):
+    runs, said = tmp_path / "runs", tmp_path / "said"
+    stopped = forks.start(STOPPED, repr(small), str(runs), output=said)
+    end = time.monotonic() + 300
+    while not list(runs.glob("*/metrics.csv")):
+        assert time.monotonic() < end, Path(f"{said}.error").read_text()
         time.sleep(0.02)
-    stopped.send_signal(sent)
-    _, error = stopped.communicate(timeout=600)
-    assert stopped.returncode == 1
+    os.kill(stopped, sent)
+    assert forks.wait(stopped) == 1
+    error = Path(f"{said}.error").read_text()
     assert "Traceback" not in error
     assert "mine stopped by a signal after" in error and "run the same cell or" in error
-    folder = next(tmp_path.iterdir())
+    folder = next(runs.iterdir())
     assert read_status(folder)["state"] == "interrupted"
-    run(Trial.make(small), tmp_path)
+    run(Trial.make(small), runs)
     assert contents(folder) == contents(finished)
 
 
@@ -288,14 +289,10 @@ def test_batches_that_batch_norm_cannot_train_on_are_refused(small, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_no_jupyter_or_tracker_is_imported_for_training():
+def test_no_jupyter_or_tracker_is_imported_for_training(forks, tmp_path):
     code = (
-        "import sys, effnet.train, effnet.runs, effnet.grid.train;"
-        "print([m for m in ('IPython', 'papermill', 'neptune', 'nbformat', 'jupyter_core', "
-        "'tensorboard', 'mlflow', 'wandb', 'jinja2', 'timm') if m in sys.modules])"
+        "import sys; print([m for m in ('IPython', 'papermill', 'neptune', 'nbformat', "
+        "'jupyter_core', 'tensorboard', 'mlflow', 'wandb', 'jinja2', 'timm') if m in sys.modules])"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
-    )
-    assert result.stdout.strip() == "[]"
+    assert forks.run(code, output=tmp_path / "said") == 0
+    assert (tmp_path / "said").read_text() == "[]\n"

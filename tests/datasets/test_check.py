@@ -256,12 +256,12 @@ def test_on_another_users_tree_the_findings_are_printed_though_not_saved():
             make.write(place / f"data/{i}.jpg", encode(photo(i)))
             rows.append([f"{i}.jpg", f"class {i % 2}", "test" if i % 3 == 2 else "train"])
         make.write_csv(place / "data" / "list.csv", rows)
-        done = as_nobody("-m", "effnet.datasets.check", str(place / "data"))
+        done = as_nobody(main, [str(place / "data")])
         assert done.returncode == 0 and "Fit to train on." in done.stdout, done.stderr
         for i in (3, 4):
             make.write(place / f"data/{i}.jpg", b"")
         for arguments in ((), ("--csv", str(place / "data" / "out.csv"))):
-            done = as_nobody("-m", "effnet.datasets.check", str(place / "data"), *arguments)
+            done = as_nobody(main, [str(place / "data"), *arguments])
             assert done.returncode == 1 and "Traceback" not in done.stderr
             assert "error,empty file,train,class 1,3.jpg" in done.stdout
             assert "error,empty file,train,class 0,4.jpg" in done.stdout

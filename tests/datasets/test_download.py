@@ -1,6 +1,7 @@
 """Downloads, against a server of our own that behaves badly."""
 
 import hashlib
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -269,14 +270,17 @@ def test_a_disk_that_fills_is_one_message_and_the_next_call_goes_on(url, server,
 
 
 def test_another_users_folder_is_one_message_and_a_whole_file_is_only_read(url):
-    code = "import sys; from effnet.datasets.download import download\n"
-    code += "try: print(download(sys.argv[1], sys.argv[2], md5=sys.argv[3], progress=False))\n"
-    code += "except ValueError as error: sys.exit(str(error))"
+    def fetch(target):
+        try:
+            print(get(url("/ok"), target, md5=MD5))
+        except EffnetError as error:
+            sys.exit(str(error))
+
     with open_folder() as place:
         target = place / "file.bin"
-        done = as_nobody("-c", code, url("/ok"), str(target), MD5)
+        done = as_nobody(fetch, target)
         assert done.returncode == 1 and "Traceback" not in done.stderr
         assert "Permission denied" in done.stderr and "another user" in done.stderr
         target.write_bytes(BODY)
-        assert as_nobody("-c", code, url("/ok"), str(target), MD5).stdout.strip() == str(target)
+        assert as_nobody(fetch, target).stdout.strip() == str(target)
         assert left(place) == ["file.bin"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import layout_makers as make
 import pytest
@@ -42,19 +43,24 @@ def test_a_class_folder_that_is_a_link_to_nothing_is_refused(tmp_path):
     assert "train/Lost Sedan 2001 (a link to nothing)" in message(root)
 
 
+def opened(root, cache):
+    """An error as a command says it."""
+    try:
+        CarsDataModule(root, 8, cache_dir=cache).setup()
+    except EffnetError as error:
+        sys.exit(str(error))
+
+
 def test_what_another_user_may_not_read_is_named():
     with open_folder() as place:
         root = make.class_folders(place / "data")
         (root / "train" / make.NAMES[0] / "000000.jpg").chmod(0o000)
-        code = "import sys; from effnet.data import CarsDataModule as C; \n"
-        code += "try: C(sys.argv[1], 8, cache_dir=sys.argv[2]).setup()\n"
-        code += "except ValueError as error: sys.exit(str(error))"
         (place / "cache").mkdir(mode=0o777)
         (place / "cache").chmod(0o777)
-        said = as_nobody("-c", code, str(root), str(place / "cache")).stderr
+        said = as_nobody(opened, root, place / "cache").stderr
         assert "1 of 11 images" in said and "000000.jpg: cannot be read (Perm" in said
         (root / "train" / make.NAMES[0]).chmod(0o700)
-        said = as_nobody("-c", code, str(root), str(place / "cache")).stderr
+        said = as_nobody(opened, root, place / "cache").stderr
         assert f"{make.NAMES[0]} cannot be read (Permission denied)" in said
         assert "Traceback" not in said
 

@@ -144,16 +144,21 @@ def test_files_that_would_be_read_in_place_of_the_drawn_ones_are_refused(root, n
     assert (root / name).read_bytes() == b"mine"
 
 
+def made(root: Path) -> None:
+    """An error as a command says it."""
+    try:
+        print(make_demo(root, size="smoke"))
+    except EffnetError as error:
+        sys.exit(f"error: {error}")
+
+
 def test_a_full_disk_and_another_users_folder_are_one_message(smoke):
     with open_folder() as place:
         shutil.copytree(smoke, place / "demo")
-        code = "import sys; from effnet.demo.folder import make_demo\n"
-        code += "try: print(make_demo(sys.argv[1], size='smoke'))\n"
-        code += "except ValueError as error: sys.exit('error: ' + str(error))"
-        done = as_nobody("-c", code, str(place / "demo"))
+        done = as_nobody(made, place / "demo")
         assert done.stdout.strip() == str(place / "demo"), done.stderr  # whole: only read
         (place / "demo/cars_train/00001.jpg").unlink()
-        done = as_nobody("-c", code, str(place / "demo"))
+        done = as_nobody(made, place / "demo")
         assert done.returncode == 1 and "Traceback" not in done.stderr
         assert "demo.lock cannot be made (Permission denied)" in done.stderr
         with small_disk(place / "disk", 0.1) as disk:

@@ -7,7 +7,9 @@ import time
 
 import pytest
 import torch
-from own_checkout import command, make_checkout, start
+from forks import Forks
+from own_checkout import make_checkout
+from small_trials import THIN
 
 from effnet.model import build_model
 from effnet.runs import load_runs, read_grid
@@ -18,7 +20,7 @@ from effnet.training.status import read_status
 def checkout(tmp_path_factory):
     """Six trials, of which one has broken weights, one asks for too many classes, one is slow."""
     folder = tmp_path_factory.mktemp("checkout")
-    state = build_model("b0", num_classes=4, padding="symmetric").state_dict()
+    state = build_model("b0", num_classes=4, padding="symmetric", **THIN).state_dict()
     state["_blocks.3._bn1.weight"][0] = float("nan")
     torch.save(state, folder / "broken.pth")
     runs = {
@@ -28,7 +30,7 @@ def checkout(tmp_path_factory):
         "good": {},
         "other": {"dropout_rate": 0.5},
     }
-    return make_checkout(folder, scratch_rgb={"trial": {"epochs": 1}, "runs": runs})
+    return make_checkout(folder, scratch_rgb={"trial": THIN | {"epochs": 1}, "runs": runs})
 
 
 def states(checkout):
@@ -43,11 +45,21 @@ def wait_for(found, seconds=180):
     return result
 
 
+COMMAND = "import runpy, sys; runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+
+
 @pytest.fixture(scope="module")
-def trained(checkout):
+def forks(checkout):
+    forks = Forks("effnet.grid.train", checkout=checkout)
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="module")
+def trained(checkout, forks):
     """The whole grid in two processes, of which one is killed while it trains "slow"."""
     reports = checkout / "reports/own"
-    grid = start(checkout, "effnet.grid", "own", "--jobs", "2")
+    grid = forks.start(COMMAND, "effnet.grid", "own", "--jobs", "2", output=checkout / "said")
 
     def slow():
         for path in reports.glob("runs/*/trial.json"):
@@ -56,8 +68,17 @@ def trained(checkout):
                 return status if status.get("epochs_done") else None
 
     os.kill(wait_for(slow)["pid"], signal.SIGKILL)
-    output, _ = grid.communicate(timeout=600)
-    return grid.returncode, output
+    return forks.wait(grid), said(checkout)
+
+
+def said(checkout):
+    return "".join((checkout / name).read_text() for name in ("said", "said.error"))
+
+
+def command(checkout, forks, module, *arguments):
+    """Exit code and output of `python -m ...` in the checkout."""
+    code = forks.run(COMMAND, module, "own", *arguments, output=checkout / "said")
+    return code, said(checkout)
 
 
 def test_the_others_are_trained(checkout, trained):
@@ -94,19 +115,19 @@ def test_readers_show_what_is_there(checkout, trained):
 
 
 def test_what_the_machine_did_is_tried_again_and_what_a_trial_did_only_on_request(
-    checkout, trained
+    checkout, trained, forks
 ):
     reports = checkout / "reports/own"
     before = (reports / "grid.json").stat().st_mtime_ns
-    code, output = command(checkout, "effnet.grid", "own", "--go-on")
+    code, output = command(checkout, forks, "effnet.grid", "--go-on")
     assert code == 0, "make goes on to the notebooks"
     assert "slow: resuming after epoch" in output and "broken" not in output.partition("2 of 5")[0]
     assert states(checkout)["slow"]["state"] == "finished"
     assert (reports / "grid.json").stat().st_mtime_ns > before
 
     before = (reports / "grid.json").stat().st_mtime_ns
-    code, output = command(checkout, "effnet.grid", "own", "--retry", "failed")
+    code, output = command(checkout, forks, "effnet.grid", "--retry", "failed")
     assert code == 1 and "trial broken failed" in output
     assert (reports / "grid.json").stat().st_mtime_ns == before, "nothing is new in it"
-    code, output = command(checkout, "effnet.grid.outcome", "own")
+    code, output = command(checkout, forks, "effnet.grid.outcome")
     assert code == 1 and "2 of 5 trials are not trained" in output

@@ -1,17 +1,25 @@
 """Places where writing fails for real: a small disk, and another user's folder."""
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from effnet.paths import ROOT
+
+UNREADABLE = 77
+# The kit imports these late, and another user may not reach this interpreter's own modules.
+for late in ("encodings.utf_8_sig", "tqdm"):
+    importlib.import_module(late)
 
 
 @contextmanager
@@ -59,24 +67,57 @@ def open_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def as_nobody(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess:
-    """`python <arguments>` as a user who owns nothing here; skips where that cannot be had."""
-    if os.name != "posix" or os.geteuid() != 0 or not shutil.which("setpriv"):
-        pytest.skip("needs root and setpriv, to become another user")
-    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/nonexistent"}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+def as_nobody(call: Callable[..., Any], *arguments: Any) -> subprocess.CompletedProcess[str]:
+    """`call(*arguments)` in a process of a user who owns nothing here; skips where that cannot be.
 
-    def run(*what: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [*user, sys.executable, *what],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=environment,
-            cwd="/",
-        )
-
-    if run("-c", "import effnet.errors").returncode:
+    A fork: what this process has imported is there, and what it remembers, too.
+    """
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    done = in_child(call, *arguments, user=65534)
+    if done.returncode == UNREADABLE:
         pytest.skip("another user cannot read this checkout")
-    return run(*arguments)
+    return done
+
+
+def in_child(
+    call: Callable[..., Any], *arguments: Any, user: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """What a command that does this prints, and its exit code: what `call` returns, or 0."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
+        child = os.fork()
+        if child == 0:
+            for number, file in enumerate((out, error), start=1):
+                os.dup2(file.fileno(), number)
+            sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))
+            code = 1
+            try:
+                if user is not None:
+                    become(user)
+                code = call(*arguments) or 0
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+                if isinstance(end.code, str):
+                    print(end.code, file=sys.stderr)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        for file in (out, error):
+            file.seek(0)
+        return subprocess.CompletedProcess(call, code, out.read(), error.read())
+
+
+def become(user: int) -> None:
+    """Go on as that user, who has no home; ends the process where he cannot read the package."""
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+    os.environ["HOME"] = "/nonexistent"
+    os.chdir("/")
+    sys.dont_write_bytecode = True
+    if not os.access(ROOT / "effnet/errors.py", os.R_OK):
+        os._exit(UNREADABLE)

@@ -5,26 +5,38 @@ import os
 import re
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
-from own_checkout import make_checkout, start, write_profile
+from own_checkout import SMALL, make_checkout, start, write_profile
 from small_trials import THIN
+
+from effnet.demo.folder import make_demo
+from effnet.train import run
+from effnet.training.module import NonFiniteLoss
+from effnet.trial import Trial
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDOFATEST12345", "AWS_SECRET_ACCESS_KEY": "secretofatest67890"}
 
 
+# Without what else takes processors here: workers of Ray's that wait for a task, and its measuring.
+QUIET = {f"RAY_{name}": "0" for name in (
+    "enable_worker_prestart", "prestart_worker_first_driver", "enable_metrics_collection",
+)}  # fmt: skip
+
+
 @contextmanager
-def cluster(checkout, nodes):
-    """So many nodes of one CPU, the first of them the head; the commands below join it."""
+def cluster(checkout, *cpus):
+    """A node for each number of CPUs, the first of them the head; the commands below join it."""
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)
-    os.environ |= {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    ray = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    os.environ |= {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"} | QUIET
+    head = {"num_cpus": cpus[0], "include_dashboard": False}
+    ray = Cluster(initialize_head=True, head_node_args=head)
     try:
-        for _ in range(nodes - 1):
-            ray.add_node(num_cpus=1)
+        for number in cpus[1:]:
+            ray.add_node(num_cpus=number)
         os.environ["RAY_ADDRESS"] = ray.address
         yield ray
     finally:
@@ -44,16 +56,25 @@ class Grids:
         groups = {"scratch_rgb": {"runs": runs}}
         write_profile(self.checkout / f"{name}.yaml", groups, epochs=epochs, **THIN)
 
-    def start(self, name, *arguments, engine="ray", **environment):
-        command = ("effnet.grid", f"{name}.yaml", "--engine", engine, *arguments)
+    def train_alone(self, epochs, **runs):
+        """The same trials in this process, with neither Ray nor a profile: the runs of "alone"."""
+        data = make_demo(self.checkout / "data/demo_smoke", size="smoke")
+        shared = SMALL | THIN | {"epochs": epochs, "data_dir": str(data)}
+        for label, values in runs.items():
+            with suppress(NonFiniteLoss):
+                trial = Trial.make(shared | values)
+                run(trial, self.checkout / "reports/alone/runs", label, "scratch_rgb")
+
+    def start(self, name, **environment):
+        command = ("effnet.grid", f"{name}.yaml", "--engine", "ray")
         with pytest.MonkeyPatch.context() as patch:
             for key, value in environment.items():
                 patch.setenv(key, str(value))
             return start(self.checkout, *command)
 
-    def train(self, name, *arguments, **options):
+    def train(self, name, **environment):
         """Exit code and output."""
-        process = self.start(name, *arguments, **options)
+        process = self.start(name, **environment)
         output, _ = process.communicate(timeout=300)
         return process.returncode, output
 

@@ -11,13 +11,12 @@ from pathlib import Path
 import nbformat
 import pytest
 from commands import command, make
-from PIL import Image
 
 from effnet import thesis
-from effnet.demo.folder import make_demo
 from effnet.errors import EffnetError
 from effnet.grid.profiles import Profile
 from effnet.paths import REPORTS, ROOT
+from effnet.report import __main__ as report
 from effnet.report import runner
 from effnet.report.chapters import chapters
 from effnet.runs import read_grid
@@ -34,24 +33,6 @@ def reproduced():
     result = make("reproduce", "PROFILE=smoke")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return result
-
-
-def test_own_images_from_a_folder_to_a_model(tmp_path):
-    """Notebook 06 on class folders: every figure, a table of answers, and nothing of the thesis."""
-    data = make_demo(tmp_path / "cars", size="smoke")
-    result = command(sys.executable, "-m", "effnet.report.runner", "06", "-p", "data_dir",
-                     str(data), "-p", "epochs", "1", "-p", "image_size", "32")  # fmt: skip
-    reports = REPORTS / "cars"
-    try:
-        assert result.returncode == 0, result.stderr
-        assert "epoch   1/1" in result.stdout  # as it comes
-        made = {path.stem for path in reports.glob("figures/*.png")}
-        assert made == {"own_montage", "own_run", "confusion", "wrong_images"}
-        executed = nbformat.read(reports / "notebooks/06_your_images.ipynb", as_version=4)
-        shown = "".join(str(o) for c in executed.cells if c.cell_type == "code" for o in c.outputs)
-        assert "probability" in shown and "thesis" not in shown
-    finally:
-        shutil.rmtree(reports, ignore_errors=True)
 
 
 def test_reproduce_runs_everything(reproduced):
@@ -128,25 +109,24 @@ def test_a_changed_hyperparameter_trains_only_its_trials(reproduced, monkeypatch
     assert "6 trials, 5 done, 1 to train" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("folder", "more"), [(".", ""), ("notebooks", ",lr_factor=0.2,threads=2")])
-def test_papermill_with_other_values(reproduced, folder, more, tmp_path):
-    """From the root and from notebooks/, there with hyperparameters that the cell does not list
-    and without the chapters on all runs: that trial is trained and shown."""
+@pytest.mark.parametrize("folder", [".", "notebooks"])
+def test_papermill_with_other_values(reproduced, folder, tmp_path):
+    """From the root and from notebooks/, with hyperparameters that the cell does not list too: that
+    trial is trained, once, and shown. Without the chapters on all runs."""
     source, output = tmp_path / "in.ipynb", tmp_path / "out.ipynb"
     notebook = nbformat.read(NOTEBOOKS[3], as_version=4)
-    if folder == "notebooks":
-        own = [i for i, cell in enumerate(notebook.cells) if '"run_03"' in cell.source]
-        notebook.cells = notebook.cells[: own[0] + 1]
+    own = [i for i, cell in enumerate(notebook.cells) if '"run_03"' in cell.source]
+    notebook.cells = notebook.cells[: own[0] + 1]
     nbformat.write(notebook, source)
     figure = SMOKE / "figures" / "fig20.json"
     before = figure.read_bytes()
-    values = f"dropout_rate=0.45,epochs=1{more}"
+    values = "dropout_rate=0.45,epochs=1,lr_factor=0.2,threads=2"
     shown = SMOKE / "custom" / values / "figures/run_03.png"
     shown.unlink(missing_ok=True)
-    also = ["-p", "more", "{lr_factor: 0.2, threads: 2}"] if more else []
     result = command(
-        "papermill", str(source), str(output), "-p", "profile", "smoke",
-        "-p", "dropout_rate", "0.45", "-p", "epochs", "1", *also, cwd=ROOT / folder,
+        "papermill", str(source), str(output), "-p", "profile", "smoke", "-p", "dropout_rate",
+        "0.45", "-p", "epochs", "1", "-p", "more", "{lr_factor: 0.2, threads: 2}",
+        cwd=ROOT / folder,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-2000:]
     text = output.read_text()
@@ -177,12 +157,17 @@ def test_another_image_folder_trains_with_one_parameter(reproduced, tmp_path):
     assert [r["trial"]["validation"] for r in runs] == ["holdout"]
 
 
-def test_a_failing_notebook_says_where_and_how_to_go_on(reproduced, monkeypatch):
+def broken_notebook(path, cell):
+    """A chapter of its parameters and one cell."""
     broken = nbformat.read(NOTEBOOKS[2], as_version=4)
-    broken.cells[8:] = [nbformat.v4.new_code_cell("print('so far')\n1 / 0")]
+    broken.cells[2:] = [nbformat.v4.new_code_cell(cell)]
+    nbformat.write(broken, path)
+
+
+def test_a_failing_notebook_says_where_and_how_to_go_on(reproduced):
     path = ROOT / "notebooks" / "99_broken.ipynb"
     try:
-        nbformat.write(broken, path)
+        broken_notebook(path, "print('so far')\n1 / 0")
         with pytest.raises(EffnetError) as error:
             runner.run_notebook("99", "smoke", image_size=64)
     finally:
@@ -194,87 +179,31 @@ def test_a_failing_notebook_says_where_and_how_to_go_on(reproduced, monkeypatch)
     kept.unlink()
 
 
-def test_a_failing_notebook_does_not_stop_the_page(reproduced):
-    broken = nbformat.read(NOTEBOOKS[2], as_version=4)
-    broken.cells[8:] = [nbformat.v4.new_code_cell("1 / 0")]
+def test_a_failing_notebook_does_not_stop_the_page(reproduced, monkeypatch, capsys):
     source, target = ROOT / "notebooks" / "99_broken.ipynb", SMOKE / "notebooks" / "99_broken.ipynb"
-    module = (sys.executable, "-m", "effnet.report.runner", "99", "--profile", "smoke", "--go-on")
+    words = ["effnet.report.runner", "99", "--profile", "smoke", "--go-on"]
+    monkeypatch.setattr(sys, "argv", words)
     try:
-        nbformat.write(broken, source)
+        broken_notebook(source, "1 / 0")
         nbformat.write(nbformat.v4.new_notebook(), target)  # as if it had worked before
-        result = command(*module)
-        assert result.returncode == 0 and "ZeroDivisionError" in result.stderr
+        runner.main()
+        assert "ZeroDivisionError" in capsys.readouterr().err
         assert not target.exists()
         assert make("report", "PROFILE=smoke").returncode == 0
         page = (SMOKE / "index.html").read_text().split("Failed notebooks")[1]
         assert "99_broken" in page and "ZeroDivisionError: division by zero" in page
-        checked = command(sys.executable, "-m", "effnet.report", "--check", str(SMOKE))
-        assert checked.returncode == 1 and "notebook 99_broken failed" in checked.stderr
+        assert report.main(["--check", str(SMOKE)]) == 1
+        assert "notebook 99_broken failed" in capsys.readouterr().err
     finally:
         source.unlink()
         target.with_suffix(".failed.ipynb").unlink(missing_ok=True)
-        make("report", "PROFILE=smoke")
-
-
-OWN = "note: x\ntrial: {data_dir: data/demo_smoke, epochs: 1}\ngroups: {%s: {grid: {seed: [0]}}}\n"
-
-
-@pytest.mark.parametrize(
-    ("group", "without"),
-    [("mine", ["03", "04"]), ("pretrained", ["04"]), ("scratch_rgb", ["03"])],
-)
-def test_the_notebooks_that_apply_to_a_profile(tmp_path, group, without):
-    (tmp_path / "mine.yaml").write_text(OWN % group)
-    found = runner.notebooks_of(Profile.load(str(tmp_path / "mine.yaml")))
-    assert found == [name for name in NAMES if name[:2] not in without]
-    assert runner.notebooks_of(Profile.load("controlled")) == NAMES
-
-
-def test_a_profile_elsewhere_reproduces_with_the_notebooks_that_apply(tmp_path):
-    """In a folder whose name a shell would take apart. A dry run: nothing is trained or written."""
-    path = tmp_path / "it's;$HOME" / "mine.yaml"
-    path.parent.mkdir()
-    path.write_text(OWN % "mine")
-    result = make("-n", "reproduce", f"PROFILE={path}")
-    assert result.returncode == 0, result.stderr
-    ran = set(re.findall(r"effnet\.report\.runner (\w+)", result.stdout))
-    assert ran == {name for name in NAMES if name[:2] not in ("03", "04")}
-    assert 'effnet.grid "$PROFILE"' in result.stdout
-    assert "open reports/mine/index.html" in result.stdout
-    assert not (REPORTS / "mine").exists()
-    result = make("weights", f"PROFILE={path}")
-    assert result.stdout.endswith("profile mine needs no published checkpoint\n"), result.stderr
-
-
-def test_a_wrong_profile_elsewhere_is_refused_with_its_line_before_anything_is_made(tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text((OWN % "mine").replace("seed", "sed"))
-    result = make("reproduce", f"PROFILE={path}")
-    assert result.returncode == 2 and f"{path}, line 3: group mine: unknown" in result.stderr
-    assert "Traceback" not in result.stderr and not (REPORTS / "mine").exists()
-
-
-@pytest.mark.parametrize("name", ["none/mine.yaml", "demo.yaml", "runs.yaml", "a b.yaml", "%.yaml"])
-def test_a_file_that_cannot_be_a_profile_is_refused_by_make(tmp_path, name):
-    if "/" not in name:
-        (tmp_path / name).write_text(OWN % "mine")
-    result = make("clean", f"PROFILE={tmp_path / name}")
-    assert result.returncode == 2 and result.stdout == ""
-    assert f"profile is '{tmp_path / name}': allowed are controlled, demo" in result.stderr
-    assert "thesis_fast, or a file <folder>/<other name>.yaml" in result.stderr
-
-
-def test_a_notebook_without_its_group_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("went on"))
-    path = tmp_path / "mine.yaml"
-    path.write_text(OWN % "mine")
-    with pytest.raises(EffnetError, match=f"has no group 'pretrained', but mine. Add it .{path}."):
-        runner.run_notebook("03", str(path))
+        report.main([str(SMOKE)])
 
 
 @pytest.mark.parametrize("name", ["", "../effnet", "demo smoke", "%", "$(HOME)", "nobody"])
 @pytest.mark.parametrize("target", ["clean", "reproduce", "du"])
 def test_an_unknown_profile_is_refused_before_anything_is_made(target, name):
+    """Here, for in this folder nobody else makes anything by now."""
     before = sorted(REPORTS.iterdir()) if REPORTS.exists() else []
     result = make(target, f"PROFILE={name}")
     assert result.returncode == 2 and result.stdout == ""
@@ -283,18 +212,3 @@ def test_an_unknown_profile_is_refused_before_anything_is_made(target, name):
         in result.stderr
     )
     assert before == (sorted(REPORTS.iterdir()) if REPORTS.exists() else [])
-
-
-@pytest.mark.parametrize("name", ["my cars", "a'b", 'a"b', "a$HOME$(x)`b`", "a,b (c) & d; e", "ü"])
-def test_a_data_folder_of_any_name_reaches_the_commands(name, tmp_path):
-    (tmp_path / name / "car").mkdir(parents=True)
-    Image.new("RGB", (40, 30)).save(tmp_path / name / "car" / "1.jpg")
-    result = make("check-data", f"STANFORD_CARS={tmp_path / name}")
-    assert "there is no such folder" not in result.stderr + result.stdout
-    assert str(tmp_path / name) in result.stdout + result.stderr
-
-
-def test_make_alone_lists_the_targets():
-    result = make()
-    for target in ("env", "reproduce", "test", "lab", "run", "clean"):
-        assert re.search(rf"^  make {target} +\w", result.stdout, re.M), target

@@ -102,7 +102,7 @@ def hold(folder, ready, done):
 
 def test_what_is_being_trained_is_left_alone(reports, capsys):
     folder = fake_run(reports / "demo", "now", state="running")
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     ready, done = context.Event(), context.Event()
     trainer = context.Process(target=hold, args=(folder, ready, done))
     trainer.start()

@@ -3,28 +3,30 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
+from campaign import pairs
 from fake_results import fake_figure, fake_table
 from fake_runs import fake_profile, rewrite
+from places import in_child
 from report_site import Page, broken_links, write_notebook
 
+from effnet.errors import command_line
 from effnet.files import WRITING, write_sealed
-from effnet.paths import ROOT
 from effnet.report import __main__ as command
 from effnet.report import page
 from effnet.report.failures import note_failure
 from effnet.report.page import build_report
 from effnet.runs import load_runs
 from effnet.verdicts import __main__ as verdicts
+from effnet.verdicts import claims as judging
 from effnet.verdicts.claims import judge
 from effnet.verdicts.profile import read_profile
 
@@ -84,14 +86,9 @@ JUNK = {
     "object": lambda old: b"{}",
 }
 SHOWN = 'style="--natural: '  # a figure's image, be it a chart or a picture
-CASES = [
-    (f"{kind}/{name}", junk)
-    for kind, name in (
-        ("figures", "fig20.json"), ("figures", "fig20.png"), ("figures", "fig20.svg"),
-        ("tables", "tab_a.json"), ("notebooks", "03_train_pretrained.ipynb"), (".", "profile.json"),
-    )
-    for junk in JUNK
-]  # fmt: skip
+FILES = ("figures/fig20.json", "figures/fig20.png", "figures/fig20.svg", "tables/tab_a.json",
+         "notebooks/03_train_pretrained.ipynb", "./profile.json")  # fmt: skip
+CASES = pairs(FILES, list(JUNK))
 CASES += [("tables/tab_a.csv", "empty"), ("tables/tab_a.csv", "noise")]
 
 
@@ -205,21 +202,20 @@ def test_litter_of_killed_writers_goes(site, capsys):
     assert "writing" not in " ".join(Page(site / "index.html").links)
 
 
-def test_a_folder_that_cannot_be_written_ends_in_one_message(whole):
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    if os.geteuid() == 0 and not shutil.which("setpriv"):
-        pytest.skip("no permission stops root")
-    become = nobody if os.geteuid() == 0 else []
+def test_a_folder_that_cannot_be_written_ends_in_one_message(whole, claims):
+    root = os.geteuid() == 0  # whom no permission stops
     made = {}
-    with tempfile.TemporaryDirectory() as parent:
+    with tempfile.TemporaryDirectory() as parent, pytest.MonkeyPatch.context() as patch:
+        for module in (judging, verdicts):  # it takes seconds
+            patch.setattr(module, "judge", lambda *_: claims)
         os.chmod(parent, 0o755)
         reports = shutil.copytree(whole, f"{parent}/demo")
         os.chmod(reports, 0o555)
-        for module in ("effnet.report", "effnet.verdicts"):
-            command = [*become, sys.executable, "-m", module, reports]
-            made[module] = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        for module in (command, verdicts):
+            call = partial(module.main, [reports])
+            made[module] = in_child(command_line, call, user=65534 if root else None)
         os.chmod(reports, 0o755)
-    report, printed = made["effnet.report"], made["effnet.verdicts"]
+    report, printed = made[command], made[verdicts]
     assert report.returncode == 1 and "Traceback" not in report.stderr
     message = report.stderr.splitlines()[-1]
     assert message.startswith("error: ") and "claims.csv cannot be written" in message

@@ -10,7 +10,7 @@ HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 def test_killed_around_a_write(small, tmp_path):
-    step = str(tries(sample=13, campaign=1))
+    step = str(tries(sample=27, campaign=1))
     command = [sys.executable, str(HELPERS / "crash_points.py"), small["data_dir"], str(tmp_path)]
     done = subprocess.run([*command, step], capture_output=True, text=True)
     print(done.stdout, done.stderr)

@@ -4,7 +4,7 @@ which file it was."""
 import shutil
 
 import pytest
-from campaign import tries
+from campaign import pairs, tries
 from damaging import DAMAGES, damage
 from small_trials import THIN, KillLater, contents
 
@@ -47,6 +47,10 @@ HOW = [(how, 0.5) for how in DAMAGES[:3]] + [
 ]
 
 
+def cases(names):
+    return [(name, *how) for name, how in pairs(names, HOW)]
+
+
 def again(trial, folder, tmp_path):
     """`run` in a copy of the folder, that the caller damages first."""
     copy = tmp_path / folder.name
@@ -54,8 +58,7 @@ def again(trial, folder, tmp_path):
     return copy, lambda: run(trial, tmp_path)
 
 
-@pytest.mark.parametrize("how, at", HOW)
-@pytest.mark.parametrize("name", FINISHED)
+@pytest.mark.parametrize("name, how, at", cases(FINISHED))
 def test_a_finished_run_is_made_whole_again(trial, whole, tmp_path, capsys, name, how, at):
     folder, run_again = again(trial, whole, tmp_path)
     damage(folder / name, how, at)
@@ -68,8 +71,7 @@ def test_a_finished_run_is_made_whole_again(trial, whole, tmp_path, capsys, name
         assert name in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("how, at", HOW)
-@pytest.mark.parametrize("name", UNFINISHED)
+@pytest.mark.parametrize("name, how, at", cases(UNFINISHED))
 def test_an_unfinished_run_goes_on_from_what_is_whole(
     trial, whole, stopped, tmp_path, capsys, name, how, at
 ):

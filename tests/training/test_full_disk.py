@@ -12,7 +12,9 @@ from places import as_nobody, open_folder, resize, small_disk
 from small_trials import SMALL, THIN, KillLater, contents
 
 from effnet.demo.folder import make_demo
+from effnet.errors import command_line
 from effnet.files import WRITING, CannotWrite
+from effnet.runs import load_runs
 from effnet.train import TrialInterrupted, run
 from effnet.training.status import read_status
 from effnet.trial import Trial
@@ -102,17 +104,12 @@ def test_whoever_waits_says_for_whom(trial, tmp_path, capsys):
     assert not (folder / ".lock.by").exists()
 
 
-CODE = """
-import sys, warnings
-from effnet.errors import command_line
-from effnet.runs import load_runs
-from effnet.train import run
-from effnet.trial import Trial
-def main():
-    print(load_runs(sys.argv[2])["state"].tolist())
-    print(run(Trial.make(eval(sys.argv[1])), sys.argv[2] + "/runs"))
-command_line(main)
-"""
+def look_and_run(trial, place):
+    def main():
+        print(load_runs(place)["state"].tolist())
+        print(run(trial, place / "runs"))
+
+    command_line(main)
 
 
 def test_another_user_s_runs_can_be_read():
@@ -121,11 +118,10 @@ def test_another_user_s_runs_can_be_read():
         data = make_demo(place / "smoke", size="smoke")
         trial = Trial.make(SMALL | THIN | {"data_dir": str(data), "epochs": 1})
         folder = run(trial, place / "runs")
-        arguments = ("-c", CODE, repr(trial.values()), str(place))
-        read = as_nobody(*arguments)
+        read = as_nobody(look_and_run, trial, place)
         assert read.returncode == 0, read.stderr
         assert read.stdout.splitlines() == ["['finished']", str(folder)]
         damage(folder / "predictions_val.csv", "cut")
-        refused = as_nobody(*arguments)
+        refused = as_nobody(look_and_run, trial, place)
     assert refused.returncode == 1 and "Traceback" not in refused.stderr, refused.stderr
     assert "cannot be" in refused.stderr and folder.name in refused.stderr

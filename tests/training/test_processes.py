@@ -5,8 +5,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +14,8 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from campaign import ONLY_CAMPAIGN
+from forks import Forks
 from small_trials import THIN, contents
 
 from effnet.errors import EffnetError
@@ -70,7 +70,7 @@ def whole(small, tmp_path_factory):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"batch_size": 10},  # 49 images: the last batch has nine
+        pytest.param({"batch_size": 10}, marks=ONLY_CAMPAIGN),  # 49 images: the last batch has nine
         {"batch_size": 12},  # 49 images: the last batch has one
         # Validation has one image; with this seed the first epoch is the best.
         {"validation": "holdout", "holdout": 0.04, "predict_with": "best", "seed": 1},
@@ -173,7 +173,6 @@ def test_stopped_and_gone_on_with_the_same_numbers(small, whole, tmp_path, monke
 # As in a notebook, where Lightning starts no processes.
 COMMAND = """
 import os, signal, sys
-sys.ps1 = ">>> "
 import pytorch_lightning as pl
 from effnet.train import run
 from effnet.trial import Trial
@@ -195,19 +194,27 @@ for values in eval(sys.argv[1]):
 """
 
 
-def start(trials, folder, *at, **variables):
-    command = [sys.executable, "-c", COMMAND, repr(trials), str(folder), *at]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=os.environ | variables, **pipes)
+@pytest.fixture(scope="module")
+def forks():
+    forks = Forks("effnet.train", interactive=True)
+    yield forks
+    forks.close()
 
 
-def test_killed_in_the_middle(small, whole, tmp_path):
-    killed = start([small | TWO], tmp_path, "1", "2")
-    killed.communicate(timeout=300)
-    assert killed.returncode == -signal.SIGKILL
-    status = read_status(tmp_path / whole.name)
+def start(forks, trials, folder, *at, **variables):
+    """Its process, and the file of what it prints; it trains below `folder`/runs."""
+    said = folder / f"said-{variables.get('NODE_RANK', 0)}"
+    arguments = (repr(trials), str(folder / "runs"), *at)
+    variables |= dict([MARK.split("=")])
+    return forks.start(COMMAND, *arguments, output=said, **variables), said
+
+
+def test_killed_in_the_middle(small, whole, forks, tmp_path):
+    killed, _ = start(forks, [small | TWO], tmp_path, "1", "2")
+    assert forks.wait(killed) == -signal.SIGKILL
+    status = read_status(tmp_path / "runs" / whole.name)
     assert (status["state"], status["epochs_done"]) == ("interrupted", 1)
-    assert contents(run(Trial.make(small | TWO), tmp_path)) == contents(whole)
+    assert contents(run(Trial.make(small | TWO), tmp_path / "runs")) == contents(whole)
 
 
 def test_a_process_whose_starter_is_gone_before_they_met_ends(small, tmp_path):
@@ -218,25 +225,29 @@ def test_a_process_whose_starter_is_gone_before_they_met_ends(small, tmp_path):
     assert child.process.wait(120) == LOST
 
 
-def test_two_nodes(small, whole, tmp_path):
+def test_two_nodes(small, whole, forks, tmp_path, monkeypatch):
     """Two commands on this machine, for two runs: process 0 writes, both give the folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     trials = [small | THIN | {"num_nodes": 2, "epochs": epochs} for epochs in (3, 1)]
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    nodes = [start(trials, tmp_path, NODE_RANK=node, **place) for node in ("0", "1")]
-    said = [node.communicate(timeout=300) for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], said
-    assert [errors for _, errors in said] == ["", ""]
-    made = [re.findall("^made (.*)$", output, re.M) for output, _ in said]
+    nodes = [start(forks, trials, tmp_path, NODE_RANK=node, **place) for node in ("0", "1")]
+    codes = [forks.wait(process) for process, _ in nodes]
+    said = [file.read_text() for _, file in nodes]
+    errors = [Path(f"{file}.error").read_text() for _, file in nodes]
+    assert (codes, errors) == ([0, 0], ["", ""]), said
+    made = [re.findall("^made (.*)$", output, re.M) for output in said]
     assert made[0] == made[1] and len(made[0]) == 2
-    assert "wrote" in said[0][0] and "wrote" not in said[1][0]
+    assert "wrote" in said[0] and "wrote" not in said[1]
     assert contents(Path(made[0][0])) == contents(whole)
-    late = start(trials, tmp_path, NODE_RANK="1", **place)
-    assert "made" in late.communicate(timeout=300)[0], "of finished runs a node needs no other"
+    for name, value in (place | {"NODE_RANK": "1"}).items():
+        monkeypatch.setenv(name, value)
+    late = [str(run(Trial.make(values), tmp_path / "runs")) for values in trials]
+    assert late == made[0], "of finished runs a node needs no other"
 
 
+@ONLY_CAMPAIGN
 def test_the_grid_trains_two_trials_on_two_processes_each(tmp_path):
     runs = {f"seed {seed}": {"seed": seed, "epochs": 2} for seed in (0, 1)}
     checkout = own_checkout.make_checkout(tmp_path, scratch_rgb={"trial": TWO, "runs": runs})

@@ -16,12 +16,12 @@ from effnet.trial import Trial
 
 KINDS = {
     "effnet": THIN,
-    "torchvision": {"model_name": "torchvision:resnet18", "batch_norm_momentum": None},
-    "timm": {"model_name": "timm:resnet10t", "batch_norm_momentum": None},
+    "torchvision": {"model_name": "torchvision:shufflenet_v2_x0_5", "batch_norm_momentum": None},
+    "timm": {"model_name": "timm:test_resnet", "batch_norm_momentum": None},
     "bf16": THIN | {"precision": "bf16-mixed"},
     "compiled": THIN | {"compile": True},
     "one channel": THIN | {"in_channels": 1},
-    "frozen": {"freeze_pretrained_weights": True, "optimizer": "adam"},
+    "frozen": THIN | {"freeze_pretrained_weights": True, "optimizer": "adam"},
     "holdout": THIN | {"validation": "holdout", "holdout": 0.3, "predict_with": "best"},
     "elsewhere": THIN,
 }
@@ -33,7 +33,7 @@ def kind(request, small, tmp_path):
     values = small | KINDS[request.param]
     if request.param == "frozen":
         torch.manual_seed(0)
-        weights = build_model("b0", num_classes=4, padding="symmetric").state_dict()
+        weights = build_model("b0", num_classes=4, padding="symmetric", **THIN).state_dict()
         torch.save(weights, tmp_path / "weights.pth")
         values["weights"] = str(tmp_path / "weights.pth")
     evaluator, compile_model = Classifier.evaluator, torch.nn.Module.compile
