@@ -247,7 +247,6 @@ def test_two_nodes(small, whole, forks, tmp_path, monkeypatch):
     assert late == made[0], "of finished runs a node needs no other"
 
 
-@ONLY_CAMPAIGN
 def test_the_grid_trains_two_trials_on_two_processes_each(tmp_path):
     runs = {f"seed {seed}": {"seed": seed, "epochs": 2} for seed in (0, 1)}
     checkout = own_checkout.make_checkout(tmp_path, scratch_rgb={"trial": TWO, "runs": runs})
