@@ -15,6 +15,7 @@ from effnet.files import Damaged, atomic_write, digest, read_sealed, write_json
 from effnet.report.titles import points_of_curves, titled
 
 DPI = 160  # of the PNG
+SCREEN_DPI = 100  # at which a notebook shows it
 SMALL = 60_000  # bytes of a PNG that is committed
 OF_THE_MOMENT = {"version", "commit", "device", "seconds", "created"}  # of a record
 
@@ -80,6 +81,25 @@ def blank_missing(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def shown_table(table: pd.DataFrame) -> dict[str, str]:
+    """A table as a notebook shows it, and the report's page: without the numbers of its rows."""
+    table = blank_missing(table if table.index.name is None else table.reset_index())
+    table.columns = [str(column).replace("_", " ") for column in table.columns]
+    whole = {"index": False, "max_rows": None, "float_format": _number}
+    return {"text/html": table.to_html(**whole), "text/plain": table.to_string(**whole)}
+
+
+def shown_figure(png: Path) -> Any:
+    """A figure as a notebook shows it: the file itself, not another drawing of it, which would take
+    three times as long.
+    """
+    from IPython.display import Image
+
+    with PIL.Image.open(png) as picture:
+        width = round(picture.width * SCREEN_DPI / picture.info["dpi"][0])
+    return Image(filename=str(png), width=width)
+
+
 def setup_display() -> None:
     """Crisp inline figures, whole tables, and errors for people without a traceback."""
     from IPython import get_ipython
@@ -99,3 +119,7 @@ def setup_display() -> None:
         shell._showtraceback(kind, error, [f"{kind.__name__}: {error}"])
 
     shell.set_custom_exc((EffnetError,), plain)
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
-import PIL.Image
 from matplotlib.figure import Figure
 
 from effnet import thesis
@@ -17,7 +16,13 @@ from effnet.grid.profiles import Profile
 from effnet.paths import relative
 from effnet.plots.groups import data_note
 from effnet.plots.style import plain
-from effnet.report.output import blank_missing, setup_display, write_figure, write_record
+from effnet.report.output import (
+    setup_display,
+    shown_figure,
+    shown_table,
+    write_figure,
+    write_record,
+)
 from effnet.report.own import OWN, own_reports, runs_of
 from effnet.report.parameters import label, set_in_cells, settle
 from effnet.report.records import ASKED_FOR, NOTEBOOKS, Records
@@ -27,7 +32,6 @@ from effnet.training import identity
 from effnet.trial import check_tracker
 from effnet.verdicts.profile import is_part, is_real, read_profile
 
-SCREEN_DPI = 100  # at which a notebook shows a figure
 Runs: TypeAlias = pd.DataFrame | pd.Series | None
 Published: TypeAlias = str | Sequence[str]
 
@@ -240,16 +244,13 @@ class Session:
         (or weights) went in. Without it they did where neither runs nor published numbers are
         named. `photographs` says that it shows the images, which may not be ours to pass on.
         """
-        from IPython.display import Image, Markdown, display
+        from IPython.display import Markdown, display
 
         paths = write_figure(fig, self.reports / "figures", name, small=self.recorded)
         used = photographs or images
         shown = photographs and not self.recorded
         self._record(paths, name, caption, runs, published, used, shown)
-        # The file itself, not another drawing of it: a third of the time of a figure.
-        with PIL.Image.open(paths[0]) as picture:
-            width = round(picture.width * SCREEN_DPI / picture.info["dpi"][0])
-        display(Image(filename=str(paths[0]), width=width))
+        display(shown_figure(paths[0]))
         display(Markdown(f"**{name}.** {caption}"))
 
     def table(
@@ -267,7 +268,7 @@ class Session:
         path = self.reports / "tables" / f"{name}.csv"
         write_csv(path, table, index=table.index.name is not None)
         self._record([path], name, caption, runs, published, images)
-        display(_texts(table), raw=True)
+        display(shown_table(table), raw=True)
         display(Markdown(f"**{name}.** {caption}"))
 
     def claims(self) -> None:
@@ -279,7 +280,7 @@ class Session:
         if self.images:
             display(Markdown("These are other images: nothing here speaks of the thesis's claims."))
         else:
-            display(_texts(closing_table(self.home, self.notebook)), raw=True)
+            display(shown_table(closing_table(self.home, self.notebook)), raw=True)
 
     def _record(
         self,
@@ -322,15 +323,3 @@ class Session:
             },
             keep_equal=self.recorded,
         )
-
-
-def _texts(table: pd.DataFrame) -> dict[str, str]:
-    """A table as a notebook shows it, and the report's page: without the numbers of its rows."""
-    table = blank_missing(table if table.index.name is None else table.reset_index())
-    table.columns = [str(column).replace("_", " ") for column in table.columns]
-    whole = {"index": False, "max_rows": None, "float_format": _number}
-    return {"text/html": table.to_html(**whole), "text/plain": table.to_string(**whole)}
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"
