@@ -35,6 +35,7 @@ from effnet.plots.style import (
     styled,
 )
 
+MOST_ROWS = 400  # of images that a pointer can tell apart
 NO_MATRIX = "No finished run with validation predictions in this report."
 MANY = 24  # runs whose names need smaller type
 
@@ -70,6 +71,13 @@ def matrix_figure(matrix: pd.DataFrame, runs: pd.DataFrame, source: str) -> Figu
         lower.imshow(cells, aspect="auto", cmap=rocket, vmin=0, vmax=1)
         lower.grid(False)
         _name(lower, names, 6)
+    for column, (name, share) in enumerate(matrix.mean().items()):  # under the pointer: the run
+        words = f"title:{name}: {share:.1%} right"
+        axes[1, 0].axvspan(column - 0.5, column + 0.5, alpha=0, lw=0, gid=words)
+    if len(matrix) <= MOST_ROWS:  # the image
+        for row, path in enumerate(matrix.index[order]):
+            words = f"title:{path}: right in {values[order[row]].sum()} of {len(names)} runs"
+            axes[1, 1].axhspan(row - 0.5, row + 0.5, alpha=0, lw=0, gid=words)
     axes[1, 1].tick_params(bottom=False, labelbottom=False)
     axes[1, 1].set_xlabel("the same runs")
     axes[0, 0].set(ylabel="share right", ylim=(0, 1))

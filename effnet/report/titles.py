@@ -55,7 +55,7 @@ def titled(svg: str, texts: list[list[str]]) -> str:
         )
         return f'<g class="points">{circles}</g>'
 
-    return TITLED.sub(r"<g><title>\1</title>", GROUP.sub(points, svg))
+    return TITLED.sub(r'<g class="titled"><title>\1</title>', GROUP.sub(points, svg))
 
 
 def _is_curve(line: Line2D) -> bool:

@@ -221,3 +221,16 @@ def test_no_words_of_the_agreement_lie_on_others(whole_grid):
     assert_legible(figure)
     assert_apart(figure)
     assert figure.legends and not any(ax.get_legend() for ax in figure.axes)
+
+
+def test_a_pointer_on_the_matrix_tells_run_and_image(demo):
+    """A title for each column, and for each row where there are few enough to point at."""
+    matrix = answers.correct(answers.answers(demo))
+    figure = pictures.matrix_figure(matrix, demo, SOURCE)
+    lower = [ax for ax in figure.axes if ax.images]
+    columns, rows = ([patch.get_gid() for patch in ax.patches] for ax in lower)
+    assert columns == [f"title:{name}: {share:.1%} right" for name, share in matrix.mean().items()]
+    counts = {path: int(row.sum()) for path, row in matrix.iterrows()}
+    told = {gid: int(gid.split("right in ")[1].split(" ")[0]) for gid in rows}
+    assert len(told) == len(matrix) and list(told.values()) == sorted(told.values(), reverse=True)
+    assert all(count == counts[gid[6:].split(":")[0]] for gid, count in told.items())
