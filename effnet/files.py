@@ -57,6 +57,9 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     except Exception as error:
+        # Torch's writer, closed by Ctrl-C in the middle of a part, raises an error of its own.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
         if refused := _why_not(error, path):
             raise refused from error
         raise

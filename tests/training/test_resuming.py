@@ -1,5 +1,6 @@
 """A trial of any kind that was killed goes on after its last whole epoch, to the same bytes."""
 
+import io
 from unittest import mock
 
 import pandas as pd
@@ -10,6 +11,7 @@ from small_trials import THIN, KillLater, contents
 from effnet.model import build_model
 from effnet.train import TrialInterrupted, run
 from effnet.training import checkpoints
+from effnet.training.checkpoints import save_checkpoint
 from effnet.training.module import Classifier
 from effnet.training.status import read_status
 from effnet.trial import Trial
@@ -135,3 +137,27 @@ def test_another_version_is_named(small, tmp_path, capsys, monkeypatch):
             run(trial, tmp_path, callbacks=[KillLater(2)])
     run(trial, tmp_path)
     assert f"began with torch 1.2, now {environment['torch']}" in capsys.readouterr().out
+
+
+class Interrupted(io.FileIO):
+    """A file in whose third write Ctrl-C comes."""
+
+    calls = 0
+
+    def write(self, data):
+        self.calls += 1
+        if self.calls == 3:
+            raise KeyboardInterrupt
+        return super().write(data)
+
+
+def test_ctrl_c_while_torch_writes_is_ctrl_c(tmp_path, monkeypatch):
+    """Torch's writer, closed in the middle of a part, complains of that instead."""
+    path = tmp_path / "last.ckpt"
+    save_checkpoint({"weights": torch.ones(100)}, path)
+    before = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "open", Interrupted, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint({"weights": torch.zeros(100_000)}, path)
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
