@@ -213,8 +213,8 @@ def _train(
             other.end(finished=True)
             status.write("finished", len(logger.rows), weights=keep_weights)
     except KeyboardInterrupt:
-        where = f"stopped by a signal after {len(logger.rows)} of {trial.epochs} epochs"
-        status.write("interrupted", len(logger.rows), where)
+        where = f"stopped by a signal after {logger.whole} of {trial.epochs} epochs"
+        status.write("interrupted", logger.whole, where)
         raise TrialInterrupted(
             f"trial {name} {where}. To go on from there, run the same cell or command again; the "
             f"run is in {relative(folder)}."

@@ -133,6 +133,7 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
                 self.save_best({k: v.cpu() for k, v in pl_module.model.state_dict().items()})
         self.ended = trainer.should_stop or trainer.current_epoch + 1 >= trainer.max_epochs
         trainer.save_checkpoint(self.folder / "last.ckpt")  # all wait until the first has written
+        self.logger.whole = len(self.logger.rows)
         if first:
             self.status.write("running", len(self.logger.rows))
 
@@ -164,6 +165,7 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
         if state is None:
             self.load_state_dict(BEGIN)
             (self.folder / "metrics.csv").unlink(missing_ok=True)
+        self.logger.whole = len(self.logger.rows)
         self.logger.save()  # killed after metrics.csv, before last.ckpt, it has a row too many
         return state
 

@@ -19,12 +19,14 @@ class EpochLogger(CSVLogger):
 
     Lightning's own writer deletes the file of an interrupted run and appends without a rename.
     This one keeps the rows (the resume checkpoint carries them) and replaces the file each epoch.
-    Every process of a run has the rows, the first one writes them.
+    Every process of a run has the rows, the first one writes them. `whole` of them are in
+    last.ckpt: that many epochs are done, whatever comes.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(save_dir=folder, name="", version="")
         self.rows: list[dict[str, float]] = []
+        self.whole = 0
 
     @property
     def experiment(self) -> "EpochLogger":

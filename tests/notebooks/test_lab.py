@@ -44,7 +44,7 @@ def test_a_parameter_is_edited_and_a_training_interrupted_and_resumed(clone, not
     expect(banner).to_contain_text(f"overridden: epochs={EPOCHS}; figures go to reports/smoke/")
     expect(banner).to_contain_text("profile smoke: Smoke results")
     # Seen at once, where `expect` looks every second: a fast machine would be at the end by then.
-    for shown in (r"\d+%\|", rf"epoch +1/{EPOCHS} .* at most 0:00:\d\d left"):  # the bar, a line
+    for shown in (r"\d+%\|", rf"epoch +2/{EPOCHS} .* at most 0:00:\d\d left"):  # the bar, a line
         training.filter(has_text=re.compile(shown)).wait_for(state="attached")
 
     notebook.menu("Kernel", "Interrupt Kernel")
@@ -57,7 +57,10 @@ def test_a_parameter_is_edited_and_a_training_interrupted_and_resumed(clone, not
     )
     assert said, error.text_content()
     done = int(said[1])
-    assert epochs(training) == list(range(1, done + 1)) and 1 <= done < EPOCHS
+    # Ctrl-C may come while the epoch that was just told is being written: it is trained again.
+    told = epochs(training)
+    assert told == list(range(1, len(told) + 1)) and len(told) - 1 <= done <= len(told)
+    assert 1 <= done < EPOCHS
     expect(last.locator(".jp-InputPrompt")).to_have_text("[ ]:")  # no cell after it was run
 
     notebook.menu("Run", "Run All Cells")

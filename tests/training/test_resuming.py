@@ -161,3 +161,22 @@ def test_ctrl_c_while_torch_writes_is_ctrl_c(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             save_checkpoint({"weights": torch.zeros(100_000)}, path)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_an_epoch_counts_once_it_is_written(small, tmp_path, monkeypatch):
+    """Ctrl-C while the second epoch's last.ckpt is written: one is said to be done, and is."""
+    save = checkpoints.save_checkpoint
+
+    def interrupted(state, path):
+        if path.name == "last.ckpt" and state["epoch"] == 1:
+            raise KeyboardInterrupt
+        save(state, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save_checkpoint", interrupted)
+        with pytest.raises(TrialInterrupted, match="after 1 of"):
+            run(Trial.make(small | {"epochs": 3}), tmp_path)
+    (folder,) = tmp_path.iterdir()
+    status = read_status(folder)
+    assert (status["state"], status["epochs_done"]) == ("interrupted", 1)
+    assert contents(run(Trial.make(small | {"epochs": 3}), tmp_path))
