@@ -22,7 +22,16 @@ from effnet.plots.groups import (
     seed_spread,
     spread_note,
 )
-from effnet.plots.style import GREY, draw_cells, footnote, hide_axes, new_figure, styled
+from effnet.plots.style import (
+    GREY,
+    KEPT,
+    draw_cells,
+    footnote,
+    hide_axes,
+    keep_scale,
+    new_figure,
+    styled,
+)
 
 PARAMETERS = ("dropout_rate", "weight_decay")
 STATISTICS = ("max_val_acc_max", "max_val_acc_mean", "max_train_acc_max", "max_train_acc_mean")
@@ -173,6 +182,7 @@ def _pair(
         look: dict[str, Any] = {"location": "bottom", "shrink": 0.8, "aspect": 30, "pad": 0.03}
         bar = figure.colorbar(ScalarMappable(colours, few), ax=of, label="accuracy", **look)
         bar.outline.set_visible(False)
+        keep_scale(bar)
     figure.suptitle(title)
     footnote(figure, note)
     return figure
@@ -214,9 +224,10 @@ def _draw_side(
         colour = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
         digits = np.nan if printed is None else printed[STATISTICS[column]].iloc[row]
         up = 0.16 if np.isfinite(digits) else 0.0
-        ax.text(column, row - up, f"{value:.3f}", color=colour, fontsize=9, **middle)
+        ax.text(column, row - up, f"{value:.3f}", color=colour, fontsize=9, gid=KEPT, **middle)
         if up:
-            ax.text(column, row + 0.24, f"{digits:g}", color=colour, fontsize=7.5, **middle)
+            look: dict[str, Any] = {"color": colour, "fontsize": 7.5, "gid": KEPT} | middle
+            ax.text(column, row + 0.24, f"{digits:g}", **look)
     for row, count in enumerate(table["n_experiments"]):
         ax.text(4, row, f"{count:.0f}" if count > 0 else "–", fontsize=9.5, **middle)
     ax.set_xticks(range(5), [*LABELS, "runs"], fontsize=8.5)

@@ -5,6 +5,7 @@ and correct, a row for each image.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,17 @@ from matplotlib.ticker import MaxNLocator
 
 from effnet.plots.gallery import Tile, gallery
 from effnet.plots.groups import absent
-from effnet.plots.style import OURS, WIDTH, draw_cells, footnote, new_figure, plain, styled
+from effnet.plots.style import (
+    KEPT,
+    OURS,
+    WIDTH,
+    draw_cells,
+    footnote,
+    keep_scale,
+    new_figure,
+    plain,
+    styled,
+)
 
 MOST_CLASSES = 28  # of a confusion matrix that can be read
 PAIRS = 20
@@ -58,8 +69,10 @@ def confusion_figure(answers: pd.DataFrame, names: list[str], source: str) -> Fi
     for (row, column), count in np.ndenumerate(counts):
         if count:
             colour = "white" if shares[row, column] > 0.55 else "black"
-            ax.text(column, row, count, ha="center", va="center", fontsize=small, color=colour)
-    figure.colorbar(mesh, ax=ax, label="share of the class's images", shrink=0.7)
+            look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": small}
+            ax.text(column, row, count, color=colour, gid=KEPT, **look)
+    bar = figure.colorbar(mesh, ax=ax, label="share of the class's images", shrink=0.7)
+    keep_scale(bar)
     footnote(figure, source)
     return figure
 

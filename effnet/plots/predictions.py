@@ -25,6 +25,7 @@ from effnet.plots.groups import (
     present,
 )
 from effnet.plots.style import (
+    KEPT,
     LIGHT,
     OURS,
     VERMILLION,
@@ -85,7 +86,9 @@ def matrix_figure(matrix: pd.DataFrame, runs: pd.DataFrame, source: str) -> Figu
     handles = [Patch(color=group_colour(g), label=group_label(g)) for g in present(group_of)]
     for value, name in ((1.0, "right"), (0.0, "wrong")):
         handles.append(Patch(color=rocket(value), label=name))
-    figure.legend(handles=handles, loc="outside upper center", ncols=5)
+    legend = figure.legend(handles=handles, loc="outside upper center", ncols=5)
+    for patch in legend.get_patches()[-2:]:
+        patch.set_gid(KEPT)
     distinct = len(names) - sum(len(names) - 1 for names in same)
     never = int((~matrix.any(axis=1)).sum())
     counts = f"{len(names)} columns, {distinct} distinct; {never} of {len(matrix)} images"
@@ -173,7 +176,8 @@ def agreement_figure(matrix: pd.DataFrame, runs: pd.DataFrame, source: str) -> F
     for (row, column), value in np.ndenumerate(cells):
         text = f"{value:.2f}" if np.isfinite(value) else "one run"
         colour = "white" if value < 0.6 else "black"
-        right.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+        look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9, "gid": KEPT}
+        right.text(column, row, text, color=colour, **look)
     names = [group_label(group, 11) for group in table]
     right.set_xticks(range(len(names)), names, fontsize=8.5)
     right.set_yticks(range(len(names)), names, fontsize=8.5)

@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 # The eight colours of Okabe and Ito (2008), told apart with every kind of colour blindness.
@@ -25,6 +26,7 @@ COLOURS = [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK]
 TRAIN, VALIDATION = BLUE, VERMILLION
 PUBLISHED, OURS = GREY, BLUE
 HEATMAP = "rocket"  # seaborn's, perceptually even; the scale of the thesis's heatmaps
+KEPT = "kept"  # gid of what tells values by light and dark: a dark page leaves it as it is
 WIDTH = 9.0  # inches; a page shows a figure about 850 px wide, so 10 pt stay legible
 
 STYLE: dict[str, Any] = {
@@ -108,13 +110,21 @@ def draw_cells(ax: Axes, values: np.ndarray, **colours: Any) -> Any:
     """A matrix (rows, columns) as coloured cells around whole numbers, row 0 on top, NaN left out.
 
     Drawn as paths: a vector file stays one. `colours` go to `pcolormesh`, whose mesh is returned.
+    Words in the cells bear the gid `KEPT`, as the cells do.
     """
     rows, columns = values.shape
     edges = np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5
     mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(values), ec="white", lw=0.8, **colours)
+    mesh.set_gid(KEPT)
     ax.set_ylim(rows - 0.5, -0.5)
     ax.grid(False)
     return mesh
+
+
+def keep_scale(bar: Colorbar) -> None:
+    """The colours of a scale are marked as the cells are that it is of."""
+    assert bar.solids is not None
+    bar.solids.set_gid(KEPT)
 
 
 def plain(text: object, longest: int = 60, wrap: int = 0) -> str:

@@ -17,6 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.transforms import IdentityTransform
 
+from effnet.plots.style import KEPT
+
 FEWEST, MOST = 3, 400  # points of a curve that is labelled point by point
 GROUP = re.compile(r'<g id="points:(\d+)">(.*?</g>)\s*</g>', re.DOTALL)
 USE = re.compile(r'<use\b[^>]* x="([^"]+)" y="([^"]+)"')
@@ -55,7 +57,8 @@ def titled(svg: str, texts: list[list[str]]) -> str:
         )
         return f'<g class="points">{circles}</g>'
 
-    return TITLED.sub(r'<g class="titled"><title>\1</title>', GROUP.sub(points, svg))
+    svg = GROUP.sub(points, svg).replace(f'<g id="{KEPT}">', f'<g class="{KEPT}">')
+    return TITLED.sub(r'<g class="titled"><title>\1</title>', svg)
 
 
 def _is_curve(line: Line2D) -> bool:

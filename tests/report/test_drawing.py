@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from effnet.plots.style import KEPT, draw_cells
 from effnet.report.drawing import drawing
 from effnet.report.output import write_figure
 
@@ -95,3 +96,16 @@ def test_photographs_are_a_small_picture(tmp_path):
     assert png.markup == image.markup
     with Image.open(tmp_path / "made_up.png") as picture:
         assert picture.size[0] >= image.width
+
+
+def test_cells_and_their_numbers_are_marked_for_dark_pages(tmp_path):
+    """Light and dark tell values there: turned over, the caption would be wrong."""
+    figure = Figure(figsize=(4, 3))
+    ax = figure.subplots()
+    draw_cells(ax, np.array([[0.1, 0.9]]))
+    ax.text(0, 0, "0.1", gid=KEPT)
+    ax.text(0, 0.2, "beside")
+    markup = drawing(files_of(figure, tmp_path), "fig21", "cells").markup
+    kept = re.findall(r'<g class="kept">(.*?)</g>', markup, re.DOTALL)
+    assert markup.count('class="kept"') == 2 and "0.1</text>" in kept[1]
+    assert "beside" not in "".join(kept)
