@@ -102,13 +102,17 @@ def look(run: pd.Series, data_dir: Path | str, paths: Sequence[str]) -> Maps:
     return Maps(heat.numpy(), predicted.numpy(), probability.numpy())
 
 
+def guessing(class_ids: pd.Series) -> float:
+    """The share that is right of always naming the commonest of these images' classes."""
+    return float(class_ids.value_counts(normalize=True).max())
+
+
 def learned(accuracy: float, class_ids: pd.Series) -> bool:
     """Whether a network is right more often than guessing, by over two standard errors of that.
 
-    `accuracy`: its share of right answers, of images of these classes. Guessing names the commonest
-    class every time.
+    `accuracy`: its share of right answers, of images of these classes; see `guessing`.
     """
-    guess = class_ids.value_counts(normalize=True).max()
+    guess = guessing(class_ids)
     return bool(accuracy > guess + 2 * np.sqrt(guess * (1 - guess) / len(class_ids)))
 
 
@@ -194,8 +198,7 @@ def scaled_networks(runs: pd.DataFrame, published: pd.DataFrame, source: str = "
         for (_, run), knows in zip(runs.iterrows(), able, strict=True)
     }
     pictures = [picture(data.root, path, int(runs["image_size"].max()), 3) for path in paths]
-    guess = true.value_counts(normalize=True).max()
-    heading = f"image\n\nhere:\nin the thesis:\nright (guessing: {guess:.0%}):"
+    heading = f"image\n\nhere:\nin the thesis:\nright (guessing: {guessing(true):.0%}):"
     class_ids = [int(true[path]) for path in paths]
     return activation_maps(pictures, class_ids, data.class_names, maps, heading, source)
 

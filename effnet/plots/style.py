@@ -25,7 +25,6 @@ COLOURS = [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK]
 # Meanings, so that a colour says the same in every figure.
 TRAIN, VALIDATION = BLUE, VERMILLION
 PUBLISHED, OURS = GREY, BLUE
-HEATMAP = "rocket"  # seaborn's, perceptually even; the scale of the thesis's heatmaps
 KEPT = "kept"  # gid of what tells values by light and dark: a dark page leaves it as it is
 WIDTH = 9.0  # inches; a page shows a figure about 850 px wide, so 10 pt stay legible
 

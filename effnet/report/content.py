@@ -21,7 +21,7 @@ from effnet.report.story import STORIES, Story
 from effnet.runs import grid_runs, runs_below
 from effnet.verdicts.finding import BASES, HOW_TO_GET_REAL_DATA, PUBLISHED, SET, SYMBOLS
 from effnet.verdicts.profile import command_profile, data_label, is_real, read_profile
-from effnet.verdicts.summary import counts, headline, part_of, tally
+from effnet.verdicts.summary import counts, headline, tally
 
 # The chapter that shows what a notebook makes beyond the thesis's figures.
 CHAPTER_OF = {"00": "2", "01": "3", "02": "5", "03": "6", "04": "6", "05": "6"}
@@ -87,7 +87,7 @@ def gather(
     rows = claims.to_dict("records")
     for row in rows:
         row["symbol"], row["tone"] = SYMBOLS[row["verdict"]], slug(row["verdict"])
-        row["part"], row["aside"] = slug(part_of(row)), ""
+        row["aside"] = ""
         row["expected"], row["exact"] = short(row["expected"]), short(row["exact"])
         # Beside a figure the badge says it; the table of all claims keeps the whole comment.
         row["comment"] = row["found"].removesuffix(HOW_TO_GET_REAL_DATA).rstrip(". ")
@@ -104,7 +104,7 @@ def gather(
         "claims": rows,
         "headline": headline(claims, data_label(profile)),
         "expected": expected_runs(runs) if is_real(profile) else "",
-        "counts": [row | {"part": slug(row["what"])} for row in counted.to_dict("records")],
+        "counts": counted.to_dict("records"),
         "verdicts": [
             {
                 "verdict": verdict,

@@ -11,7 +11,7 @@ from effnet.plots.groups import group_name, run_label
 from effnet.plots.mistakes import confused_pairs
 from effnet.report.charts import charts
 from effnet.report.notebooks import write_page
-from effnet.report.run_tables import percent
+from effnet.report.run_tables import best_first, percent
 from effnet.runs import history, predictions, run_folder, runs_below
 from effnet.trial import field_help
 from effnet.verdicts.profile import is_part, is_real, read_profile
@@ -24,10 +24,7 @@ def write_run_pages(reports: Path, environment: Any) -> None:
     template = environment.get_template("run.html.j2")
     help_lines, profile = field_help(), read_profile(reports)
     runs = runs_below(reports)
-    runs = runs[runs["state"] != "damaged"]
-    if "max_val_acc_batch_mean" in runs:
-        keys, rising = ["max_val_acc_batch_mean", "name"], [False, True]
-        runs = runs.sort_values(keys, ascending=rising, kind="stable")
+    runs = best_first(runs[runs["state"] != "damaged"])
     published = thesis.published_runs().set_index("run")["max_val_acc"] if is_real(profile) else {}
     rows = [run for _, run in runs.iterrows()]
     for place, run in enumerate(rows):
