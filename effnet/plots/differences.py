@@ -62,7 +62,10 @@ def differences(runs: pd.DataFrame) -> pd.DataFrame:
         rows.append(_row("", words, partial(_boxes, crop)))
     if len(runs) and runs["group"].str.startswith("scratch").any():
         words = "what the first drop of the learning rate adds"
-        rows.append(_row("C070", words, partial(_drops, runs)))
+        rows.append(_row("C070", words, partial(_drops, runs, "from scratch")))
+        if (runs["group"] == "pretrained").any():
+            measure = partial(_drops, runs, "pretrained")
+            rows.append(_row("", f"{words}, pretrained", measure))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -132,11 +135,13 @@ def _boxes(crop: dict[str, Any]) -> Measured:
     return crop["difference"], crop["interval"], over, WELCH
 
 
-def _drops(runs: pd.DataFrame) -> Measured:
+def _drops(runs: pd.DataFrame, kind: str) -> Measured:
     """What validation accuracy gains over a drop of the rate, beyond what it gained before."""
     gains, around = [], EPOCHS_AROUND_A_DROP
     runs = grid_draws(runs)
-    for _, run in runs[runs["group"].str.startswith("scratch")].iterrows():
+    tuned = runs["group"] == "pretrained"
+    chosen = tuned if kind == "pretrained" else runs["group"].str.startswith("scratch")
+    for _, run in runs[chosen].iterrows():
         history = metrics(run)
         accuracy = history["val_acc_batch_mean"].to_numpy()
         for drop in lr_drops(history)[:1]:
@@ -147,7 +152,7 @@ def _drops(runs: pd.DataFrame) -> Measured:
                 gains.append((after - last) - (last - before))
     if len(gains) < 2:
         raise NotRepeated("too few drops")
-    return float(np.mean(gains)), mean_interval(gains), f"{len(gains)} runs from scratch", STUDENT
+    return float(np.mean(gains)), mean_interval(gains), f"{len(gains)} runs, {kind}", STUDENT
 
 
 def _other_model(runs: pd.DataFrame, a: str, b: str) -> str:

@@ -19,6 +19,7 @@ from effnet.plots.groups import grid_draws, setting_keys
 from effnet.plots.scatter import Scatter, range_limit, seed_scatter, seeds_apart
 from effnet.runs import metrics
 from effnet.verdicts.finding import (
+    NEEDS_REAL_DATA,
     OPPOSITE_DIRECTION,
     SAME_DIRECTION,
     WITHIN_SPREAD,
@@ -148,6 +149,9 @@ def _range(verdict: str, levels: pd.Series, limit: float, words: str) -> Finding
     width = 100 * (levels.max() - levels.min())
     reason = f"what runs of one setting span in 95 of 100 cases ({words})"
     found = f"Range over {levels.index.name.replace('_', ' ')}, all else equal: {cells}"
+    if limit >= levels.max():  # accuracies end at 0: no range of such runs could be wider
+        verdict = NEEDS_REAL_DATA
+        reason += f"; at {100 * levels.max():.1f} % at best no range could be wider"
     return Finding(verdict, f"{width:.1f} pp", f"{100 * limit:.1f} pp", reason, found)
 
 

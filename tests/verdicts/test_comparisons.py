@@ -60,6 +60,17 @@ def test_other_runs_turn_them(tmp_path, change, turned, verdict):
     assert {claim: found[claim] for claim in turned} == dict.fromkeys(turned, verdict)
 
 
+def test_runs_too_weak_for_any_range_decide_none(tmp_path):
+    """By chance seeds at 0.4 to 1.6 % span more than the one at 0.4 % could lose."""
+    weak = {"scratch_rgb": 0.01, "rgb dropout": -0.009, "rgb decay": 0.001}
+    reports = fake_laptop(tmp_path / "laptop", AS_THE_THESIS | weak)
+    table = judge(reports).set_index("id")
+    assert set(table.loc[["C099", "C100"], "verdict"]) == {NEEDS_REAL_DATA}
+    assert table.at["C100", "got"] == "0.3 pp"
+    assert table.at["C100", "reason"].count("at 0.4 % at best no range could be wider") == 1
+    assert table.at["C081", "verdict"] == SAME_DIRECTION
+
+
 def test_a_single_seed_and_other_data_decide_no_direction(tmp_path):
     reports = fake_laptop(tmp_path / "laptop", AS_THE_THESIS)
     runs = load_runs(reports, states=("finished",))
