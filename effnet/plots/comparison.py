@@ -14,6 +14,8 @@ from effnet.plots.curve_parts import (
     draw_drops,
     draw_pair,
     drop_line,
+    limit_accuracy,
+    limit_loss,
     published_drops,
     whole_epochs,
     write_ends,
@@ -47,7 +49,6 @@ def side_by_side(runs: pd.DataFrame, groups: tuple[str, str], source: str) -> Fi
     if all(run is None for run in best):
         return no_runs(title, groups[0], source)
     figure, axes = new_figure(2, 2, height=6.6, sharex="col", sharey="row")
-    axes[1, 0].set_ylim(0, 1.03)
     ends = {}
     for (upper, lower), group, run in zip(axes.T, groups, best, strict=True):
         if run is None:
@@ -65,11 +66,13 @@ def side_by_side(runs: pd.DataFrame, groups: tuple[str, str], source: str) -> Fi
         whole_epochs(lower, 6)
         name = plain(run_label(run, group=False), 44)
         upper.set_title(f"{group_label(group)}:\n{name}")
+    limit_accuracy(*axes[1])
+    cut = limit_loss(*axes[0])
     for ax, of_ax in ends.items():  # now that both columns have their heights
         write_ends(ax, of_ax)
     handles = [*next(iter(ends)).get_legend_handles_labels()[0], drop_line()]
     titled_legend(figure, title, handles, 3)
-    footnote(figure, f"{source}; {BESTS}")
+    footnote(figure, f"{source}; {BESTS}{cut}")
     return figure
 
 

@@ -5,6 +5,7 @@ Accuracies are the thesis's: the unweighted mean of batch accuracies (`*_batch_m
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -20,6 +21,8 @@ TITLES = {LOSS: "loss (label smoothing)", ACCURACY: "accuracy (mean of batches)"
 SPLITS = (("train", TRAIN, "training"), ("val", VALIDATION, "validation"))
 BESTS = "dots and numbers: each curve's best epoch"
 ROW = 0.105  # of a panel's height: one line of words beside it
+ACCURACY_TOPS = (0.05, 0.1, 0.2, 0.5, 1.0)
+TOWERING = 1.25  # times the highest training loss: what is above is a single epoch's, not a curve
 SETTING = "224 px"  # what a published level is of, beside its being of all of Stanford Cars
 
 
@@ -48,6 +51,35 @@ def draw_pair(ax: Axes, history: pd.DataFrame, column: str, named: bool = True) 
         words = f"{name} {values[best]:.3f}" if named else f"{values[best]:.3f}"
         ends.append(End(values.dropna().iloc[-1], words, colour))
     return ends
+
+
+def limit_accuracy(*axes: Axes) -> None:
+    """Axes of accuracies from 0 to 1, or to less where nothing drawn there is as high as half."""
+    highest = max(ax.dataLim.ymax for ax in axes)
+    top = next((top for top in ACCURACY_TOPS if highest <= top), 1.0)
+    for ax in axes:
+        ax.set_ylim(0, 1.03 * top)
+
+
+def limit_loss(*axes: Axes) -> str:
+    """Cut axes of losses off where single epochs tower above all of training, so that curves stay
+    legible; triangles mark them. Returns the words for the small print, "" where nothing is cut.
+    """
+    curves = [(ax, line.get_label(), np.asarray(line.get_xdata()), np.asarray(line.get_ydata()))
+              for ax in axes for line in ax.lines]  # fmt: skip
+    train, val = (pd.Series([y for _, label, _, ys in curves if label == name for y in ys]).dropna()
+                  for _, _, name in SPLITS)  # fmt: skip
+    top = TOWERING * train.max()
+    if train.empty or val.empty or not val.max() > top:
+        return ""
+    low = min(train.min(), val.min())
+    for ax in axes:
+        ax.set_ylim(low - 0.05 * (top - low), top)
+    for ax, label, epochs, values in curves:
+        if label == "validation" and (values > top).any():
+            over = epochs[values > top]
+            ax.plot(over, [top] * len(over), "^", color=VALIDATION, ms=5, clip_on=False)
+    return f"; ▲ higher, up to {val.max():.1f}"
 
 
 def draw_level(ax: Axes, value: float, what: str, colour: str = GREY) -> list[End]:

@@ -21,6 +21,8 @@ from effnet.plots.curve_parts import (
     draw_pair,
     draw_range,
     draw_rate,
+    limit_accuracy,
+    limit_loss,
     whole_epochs,
     write_ends,
 )
@@ -142,7 +144,9 @@ def three_rows(
         draw_range(bottom, repeats, ACCURACY)
     if shown is not None:
         ends[bottom] += draw_level(bottom, shown["max_val_acc"], "validation")
-    bottom.set(xlabel="epoch", ylim=(0, 1.03))
+    bottom.set_xlabel("epoch")
+    limit_accuracy(bottom)
+    cut = limit_loss(middle)
     whole_epochs(bottom)
     for ax, column in ((middle, LOSS), (bottom, ACCURACY)):
         draw_drops(ax, history)
@@ -151,7 +155,7 @@ def three_rows(
     draw_listing(below, listing(run, history, published))
     figure.suptitle(f"{title}: {plain(run_label(run, group=False))}")
     dotted = "; dotted: the learning rate falls" if lr_drops(history) else ""
-    footnote(figure, f"{source}\n{BESTS}{dotted}; {seeds}")
+    footnote(figure, f"{source}\n{BESTS}{cut}{dotted}; {seeds}")
     return figure
 
 
@@ -199,13 +203,15 @@ def four_charts(
     epochs.plot(at["epoch"], history["epoch"], color=GREY, label="epoch")
     epochs.set(title=f"epoch ({steps} steps each)", xlabel="step")
     epochs.yaxis.set_major_locator(MaxNLocator(integer=True))
-    accuracies.set_ylim(0, 1.03)
+    ends = {ax: draw_pair(ax, at, column)
+            for ax, column in ((losses, LOSS), (accuracies, ACCURACY))}  # fmt: skip
+    if shown is not None:
+        ends[accuracies] += draw_level(accuracies, shown["max_train_acc"], "training", TRAIN)
+        ends[accuracies] += draw_level(accuracies, shown["max_val_acc"], "validation", VALIDATION)
+    limit_accuracy(accuracies)
+    cut = limit_loss(losses)
     for ax, column in ((losses, LOSS), (accuracies, ACCURACY)):
-        ends = draw_pair(ax, at, column)
-        if shown is not None and column == ACCURACY:
-            ends += draw_level(ax, shown["max_train_acc"], "training", TRAIN)
-            ends += draw_level(ax, shown["max_val_acc"], "validation", VALIDATION)
-        write_ends(ax, ends)
+        write_ends(ax, ends[ax])
         ax.set(title=TITLES[column], xlabel="step")
     whole_epochs(rate, 5)
     for ax in (epochs, losses, accuracies):
@@ -215,7 +221,7 @@ def four_charts(
         ax.remove()
     draw_listing(below, listing(run, history, published))
     figure.suptitle(f"{title}: {plain(run_label(run, group=False))}")
-    footnote(figure, f"{source}\n{BESTS}")
+    footnote(figure, f"{source}\n{BESTS}{cut}")
     return figure
 
 

@@ -177,3 +177,37 @@ def test_comparison_table_has_gap_seeds_and_published_values(seeds, tmp_path):
     gap = row["val_loss_batch_mean"] - row["train_loss_batch_mean"]
     assert ours["loss gap, validation less training"] == pytest.approx(gap)
     assert table.iloc[2]["rate drops at epoch"] == "81, 99, 114"
+
+
+def test_towering_losses_are_cut_off_and_low_accuracies_fill_their_panel(tmp_path):
+    """One epoch of a loss of 99 hides no curve; a run at 9 % is no flat line."""
+    values = [0.01 * (epoch + 1) for epoch in range(9)]
+    for group in ("scratch_rgb", "scratch_gray"):
+        folder = fake_run(tmp_path, group, group, 0.09, 0.09, epochs=9, val_acc=values)
+        table = pd.read_csv(folder / "metrics.csv")
+        table["train_loss_batch_mean"] = np.linspace(5.2, 4.8, 9)
+        table["val_loss_batch_mean"] = [*np.linspace(5.3, 5.0, 8), 5.1]
+        if group == "scratch_rgb":
+            table.loc[4, "val_loss_batch_mean"] = 99
+        table.to_csv(folder / "metrics.csv", index=False)
+        reseal(folder)
+    runs = load_runs(tmp_path)
+    beside = comparison.side_by_side(runs, ("scratch_rgb", "scratch_gray"), SOURCE)
+    alone = curves.best_of_group(runs, "scratch_rgb", SOURCE)
+    charts = curves.four_charts(groups.best_of(runs, "scratch_rgb"), "One", SOURCE)
+    for figure, losses, accuracies in (
+        (beside, beside.axes[:2], beside.axes[2:4]),
+        (alone, alone.axes[1:2], alone.axes[2:3]),
+        (charts, charts.axes[2:3], charts.axes[3:4]),
+    ):
+        assert [ax.get_ylim() for ax in accuracies] == [(0, pytest.approx(0.103))] * len(accuracies)
+        for ax in losses:
+            low, high = ax.get_ylim()
+            assert low < 4.8 and high == pytest.approx(1.25 * 5.2)
+        (mark,) = (line for ax in losses for line in ax.lines if line.get_marker() == "^")
+        ax = losses[0]
+        epochs = next(line for line in ax.lines if line.get_label() == "validation").get_xdata()
+        assert list(mark.get_xdata()) == [epochs[4]] and mark.axes is ax
+        assert "▲ higher, up to 99.0" in texts(figure)
+    plain = curves.best_of_group(runs, "scratch_gray", SOURCE)
+    assert plain.axes[1].get_ylim()[1] < 5.5 and "▲" not in texts(plain)
