@@ -109,6 +109,21 @@ def test_a_chart_stays_legible_when_it_is_made_small():
         )
 
 
+def test_two_thin_curves_keep_their_hues_among_many_shades():
+    """Two oranges that are one in a thousand pixels each, beside blues of every shade."""
+    pixels = np.full((400, 500, 3), 255, dtype=np.uint8)
+    shades = np.arange(256)
+    pixels[150:390, 10:266] = np.stack([shades, 40 + shades * 200 // 255, 128 + shades // 2], axis=1)
+    first, second = (213, 94, 0), (230, 159, 0)
+    pixels[100, 50:250], pixels[120, 50:250] = first, second
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    with Image.open(io.BytesIO(compact(content.getvalue()))) as small:
+        ours = [small.convert("RGB").getpixel((150, row)) for row in (100, 120)]
+    for got, meant in zip(ours, (first, second), strict=True):
+        assert max(abs(a - b) for a, b in zip(got, meant, strict=True)) < 20
+
+
 def test_clean_runs_leaves_kept_runs(tmp_path, monkeypatch):
     monkeypatch.setattr("effnet.grid.profiles.REPORTS", tmp_path)
     run = fake_run(tmp_path / "laptop", "of other code")
