@@ -113,7 +113,8 @@ def test_two_thin_curves_keep_their_hues_among_many_shades():
     """Two oranges that are one in a thousand pixels each, beside blues of every shade."""
     pixels = np.full((400, 500, 3), 255, dtype=np.uint8)
     shades = np.arange(256)
-    pixels[150:390, 10:266] = np.stack([shades, 40 + shades * 200 // 255, 128 + shades // 2], axis=1)
+    blues = [shades, 40 + shades * 200 // 255, 128 + shades // 2]
+    pixels[150:390, 10:266] = np.stack(blues, axis=1)
     first, second = (213, 94, 0), (230, 159, 0)
     pixels[100, 50:250], pixels[120, 50:250] = first, second
     content = io.BytesIO()
