@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -169,6 +170,19 @@ def test_the_laptops_evidence_draws_itself_again(tmp_path):
             assert copy.read_text() == path.read_text(), path.name
     page = (again / "index.html").read_text()
     assert page.count('style="--natural: ') > 30 and "notebooks/05_prediction_matrix.html" in page
+
+
+def test_the_readme_tells_the_laptops_numbers():
+    """Its first picture and its first tables are the kept ones, row by row."""
+    readme = (ROOT / "README.md").read_text()
+    section = readme.split("\n## ")[1]
+    picture = re.search(r"!\[[^]]+\]\(([^)]+)\)", readme)
+    assert picture and picture[1] == "reports/laptop/figures/overview.png"
+    assert (ROOT / picture[1]).is_file() and picture[0] in section
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    summary = (EVIDENCE / "summary.md").read_text().splitlines()
+    kept = [line for line in summary if line.startswith("|")]
+    assert rows == kept and len(rows) > 20
 
 
 PARTS = ("*.json", "*.md", "claims.csv", "figures/*", "tables/*", "runs/*/*.json",
