@@ -7,13 +7,16 @@ photographs. In a clone, `make report PROFILE=<name>` draws everything of runs a
 
 import argparse
 import lzma
+import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 from effnet.errors import command_line
 from effnet.files import atomic_write, digest, read_sealed, write_json, write_sealed
 from effnet.grid.profiles import Profile
 from effnet.paths import REPORTS, relative
+from effnet.report.notebooks import write_page
 from effnet.report.output import compact
 from effnet.report.records import NOTEBOOKS, from_records
 from effnet.report.runner import notebooks_of, run_notebook
@@ -24,6 +27,9 @@ from effnet.verdicts.profile import command_profile
 
 OF_PROFILE = ("grid.json", "profile.json", "claims.csv", "report.md", "summary.md")
 WHOLE = ("trial.json", "status.json", "metrics.csv", "summary.json")
+PICTURE = re.compile(r"\[!\[(?P<title>[^]]*)\]\((?P<file>figures/[^)]+)\)\]\((?P=file)\)")
+LINK = re.compile(r"(?<!!)\[(?P<title>[^]]*)\]\((?P<file>figures/[^)]+)\)")
+NOT_KEPT = "it shows photographs, which are not kept here: `make reproduce` draws it"
 assert {*WHOLE, PACKED} >= {*OUTPUTS} - {"best.ckpt"}
 
 
@@ -52,6 +58,8 @@ def keep(source: Path, target: Path) -> list[Path]:
         written.append(kept)
     for record in sorted(source.glob("figures/*.json")) + sorted(source.glob("tables/*.json")):
         _keep_item(record, target / record.parent.name)
+    if (target / "report.md").exists():
+        _without_pictures(target / "report.md")
     return written
 
 
@@ -67,6 +75,16 @@ def _keep_item(record: Path, folder: Path) -> None:
                 temporary.write_bytes(compact(content) if path.suffix == ".png" else content)
             about.setdefault("files", {})[path.name] = digest(folder / path.name)
     write_json(folder / record.name, about)
+
+
+def _without_pictures(page: Path) -> None:
+    """Words in place of the pictures and links of a page whose files are not kept beside it."""
+    text = page.read_text("utf-8")
+    for link, words in ((PICTURE, f"*{NOT_KEPT}*"), (LINK, f"{{}} ({NOT_KEPT})")):
+        for shown in link.finditer(text):
+            if not (page.parent / unquote(shown["file"])).exists():
+                text = text.replace(shown[0], words.format(shown["title"]))
+    write_page(page, text)
 
 
 def redraw(reports: Path) -> None:

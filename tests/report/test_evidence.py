@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -90,7 +91,15 @@ def test_figures_are_kept_small_and_without_photographs(source, tmp_path):
     ):
         record = json.loads((source / f"{name}.json").read_text())
         write_json(source / f"{name}.json", record | {"photographs": shows})
+    paths = ("figures/fig12.png", "figures/fig20.png")
+    pictures = [f"[![Cars]({path})]({path})" for path in paths]
+    links = [f"- [Cars]({path}): a caption" for path in paths]
+    (source / "report.md").write_text("\n".join(["# é", *pictures, *links]), "utf-8")
     keep(source, tmp_path / "here")
+    page = (tmp_path / "here/report.md").read_text("utf-8").split("\n")
+    assert page[0] == "# é" and page[2] == pictures[1] and page[4] == links[1]
+    assert page[1].startswith("*it shows photographs, which are not kept")
+    assert page[3].startswith("- Cars (it shows") and page[3].endswith("): a caption")
     kept = {path.name for path in (tmp_path / "here").glob("[ft]*/*")}
     assert kept == {"fig20.png", "fig20.json", "tab_runs.csv", "tab_runs.json"}
     sizes = [(place / "figures/fig20.png").stat().st_size for place in (source, tmp_path / "here")]
@@ -170,6 +179,13 @@ def test_the_laptops_evidence_draws_itself_again(tmp_path):
             assert copy.read_text() == path.read_text(), path.name
     page = (again / "index.html").read_text()
     assert page.count('style="--natural: ') > 30 and "notebooks/05_prediction_matrix.html" in page
+
+
+@pytest.mark.parametrize("page", ["README.md", "report.md", "summary.md"])
+def test_kept_pages_link_to_what_is_kept(page):
+    """On the repository's own site: no picture of theirs is missing."""
+    links = re.findall(r"\]\(([^)#:]+)\)", (EVIDENCE / page).read_text("utf-8"))
+    assert [link for link in links if not (EVIDENCE / unquote(link)).exists()] == []
 
 
 def test_the_readme_tells_the_laptops_numbers():
