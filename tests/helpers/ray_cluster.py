@@ -30,7 +30,7 @@ def cluster(checkout, *cpus):
     """A node for each number of CPUs, the first of them the head; the commands below join it."""
     from ray.cluster_utils import Cluster
 
-    before = dict(os.environ)
+    before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
     os.environ |= {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"} | QUIET
     head = {"num_cpus": cpus[0], "include_dashboard": False}
     ray = Cluster(initialize_head=True, head_node_args=head)
@@ -41,6 +41,7 @@ def cluster(checkout, *cpus):
         yield ray
     finally:
         ray.shutdown()
+        signal.signal(signal.SIGTERM, handler)  # a head node puts Ray's own there
         os.environ.clear()
         os.environ.update(before)
 
