@@ -144,9 +144,6 @@ def test_clean_runs_leaves_kept_runs(tmp_path, monkeypatch):
     assert kept.exists() and not run.exists()
 
 
-@pytest.mark.skipif(
-    not (EVIDENCE / "claims.csv").exists(), reason="the laptop profile is still being trained"
-)
 def test_the_laptops_evidence_draws_itself_again(tmp_path):
     """In a clone, without images, weights or training: figures, tables and verdicts as kept."""
     checkout = make_checkout(tmp_path / "clone")
