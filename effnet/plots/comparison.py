@@ -49,14 +49,14 @@ def side_by_side(runs: pd.DataFrame, groups: tuple[str, str], source: str) -> Fi
     if all(run is None for run in best):
         return no_runs(title, groups[0], source)
     figure, axes = new_figure(2, 2, height=6.6, sharex="col", sharey="row")
-    ends = {}
+    ends, drawn = {}, {}
     for (upper, lower), group, run in zip(axes.T, groups, best, strict=True):
         if run is None:
             hide_axes((upper, lower))
             text = f"no finished run: {group_label(group)}"
             upper.text(0.5, 0.0, text, ha="center", va="center", transform=upper.transAxes)
             continue
-        history = metrics(run)
+        history = drawn[upper] = metrics(run)
         for ax, column in ((upper, LOSS), (lower, ACCURACY)):
             ends[ax] = draw_pair(ax, history, column, named=False)
             draw_drops(ax, history)
@@ -67,7 +67,7 @@ def side_by_side(runs: pd.DataFrame, groups: tuple[str, str], source: str) -> Fi
         name = plain(run_label(run, group=False), 44)
         upper.set_title(f"{group_label(group)}:\n{name}")
     limit_accuracy(*axes[1])
-    cut = limit_loss(*axes[0])
+    cut = limit_loss(drawn)
     for ax, of_ax in ends.items():  # now that both columns have their heights
         write_ends(ax, of_ax)
     handles = [*next(iter(ends)).get_legend_handles_labels()[0], drop_line()]

@@ -5,7 +5,6 @@ Accuracies are the thesis's: the unweighted mean of batch accuracies (`*_batch_m
 
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -61,23 +60,20 @@ def limit_accuracy(*axes: Axes) -> None:
         ax.set_ylim(0, 1.03 * top)
 
 
-def limit_loss(*axes: Axes) -> str:
+def limit_loss(drawn: dict[Axes, pd.DataFrame]) -> str:
     """Cut axes of losses off where single epochs tower above all of training, so that curves stay
-    legible; triangles mark them. Returns the words for the small print, "" where nothing is cut.
+    legible; triangles mark them. `drawn` has what `draw_pair` was given for each. Returns the words
+    for the small print, "" where nothing is cut.
     """
-    curves = [(ax, line.get_label(), np.asarray(line.get_xdata()), np.asarray(line.get_ydata()))
-              for ax in axes for line in ax.lines]  # fmt: skip
-    train, val = (pd.Series([y for _, label, _, ys in curves if label == name for y in ys]).dropna()
-                  for _, _, name in SPLITS)  # fmt: skip
-    top = TOWERING * train.max()
-    if train.empty or val.empty or not val.max() > top:
+    train, val = (pd.concat([history[f"{split}_{LOSS}"] for history in drawn.values()])
+                  for split, *_ in SPLITS)  # fmt: skip
+    top, low = TOWERING * train.max(), min(train.min(), val.min())
+    if not val.max() > top:  # nor where one of them has no number
         return ""
-    low = min(train.min(), val.min())
-    for ax in axes:
+    for ax, history in drawn.items():
         ax.set_ylim(low - 0.05 * (top - low), top)
-    for ax, label, epochs, values in curves:
-        if label == "validation" and (values > top).any():
-            over = epochs[values > top]
+        over = history["epoch"][history[f"val_{LOSS}"] > top]
+        if len(over):  # a line of nothing that is not clipped lies at the figure's corner
             ax.plot(over, [top] * len(over), "^", color=VALIDATION, ms=5, clip_on=False)
     return f"; ▲ higher, up to {val.max():.1f}"
 

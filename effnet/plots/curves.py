@@ -146,7 +146,7 @@ def three_rows(
         ends[bottom] += draw_level(bottom, shown["max_val_acc"], "validation")
     bottom.set_xlabel("epoch")
     limit_accuracy(bottom)
-    cut = limit_loss(middle)
+    cut = limit_loss({middle: history})
     whole_epochs(bottom)
     for ax, column in ((middle, LOSS), (bottom, ACCURACY)):
         draw_drops(ax, history)
@@ -209,7 +209,7 @@ def four_charts(
         ends[accuracies] += draw_level(accuracies, shown["max_train_acc"], "training", TRAIN)
         ends[accuracies] += draw_level(accuracies, shown["max_val_acc"], "validation", VALIDATION)
     limit_accuracy(accuracies)
-    cut = limit_loss(losses)
+    cut = limit_loss({losses: at})
     for ax, column in ((losses, LOSS), (accuracies, ACCURACY)):
         write_ends(ax, ends[ax])
         ax.set(title=TITLES[column], xlabel="step")

@@ -61,11 +61,13 @@ def differences(runs: pd.DataFrame) -> pd.DataFrame:
         words = f"boxes less whole photographs, {group_name(crop['group'])}"
         rows.append(_row("", words, partial(_boxes, crop)))
     if len(runs) and runs["group"].str.startswith("scratch").any():
+        drawn = grid_draws(runs)
         words = "what the first drop of the learning rate adds"
-        rows.append(_row("C070", words, partial(_drops, runs, "from scratch")))
+        scratch = drawn[drawn["group"].str.startswith("scratch")]
+        rows.append(_row("C070", words, partial(_drops, scratch, "from scratch")))
         if (runs["group"] == "pretrained").any():
-            measure = partial(_drops, runs, "pretrained")
-            rows.append(_row("", f"{words}, pretrained", measure))
+            tuned = drawn[drawn["group"] == "pretrained"]
+            rows.append(_row("", f"{words}, pretrained", partial(_drops, tuned, "pretrained")))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -135,13 +137,10 @@ def _boxes(crop: dict[str, Any]) -> Measured:
     return crop["difference"], crop["interval"], over, WELCH
 
 
-def _drops(runs: pd.DataFrame, kind: str) -> Measured:
+def _drops(runs: pd.DataFrame, words: str) -> Measured:
     """What validation accuracy gains over a drop of the rate, beyond what it gained before."""
     gains, around = [], EPOCHS_AROUND_A_DROP
-    runs = grid_draws(runs)
-    tuned = runs["group"] == "pretrained"
-    chosen = tuned if kind == "pretrained" else runs["group"].str.startswith("scratch")
-    for _, run in runs[chosen].iterrows():
+    for _, run in runs.iterrows():
         history = metrics(run)
         accuracy = history["val_acc_batch_mean"].to_numpy()
         for drop in lr_drops(history)[:1]:
@@ -152,7 +151,7 @@ def _drops(runs: pd.DataFrame, kind: str) -> Measured:
                 gains.append((after - last) - (last - before))
     if len(gains) < 2:
         raise NotRepeated("too few drops")
-    return float(np.mean(gains)), mean_interval(gains), f"{len(gains)} runs, {kind}", STUDENT
+    return float(np.mean(gains)), mean_interval(gains), f"{len(gains)} runs, {words}", STUDENT
 
 
 def _other_model(runs: pd.DataFrame, a: str, b: str) -> str:
